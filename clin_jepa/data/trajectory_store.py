@@ -1,0 +1,116 @@
+"""Reader of a trajectory store: the folder of Parquet files that `clinjepa extract` writes.
+
+Layout of a store (schema 1); all tables are sorted by stay and hour, and no table holds a calendar time:
+
+- ``dataset.json``: schema version, source, time policy, row counts of each stage, hash of the extraction settings.
+- ``stays.parquet``: a row a stay - ``stay_id``, ``subject_id``, ``split`` (train, tuning, held_out), ``n_hours``, ``age``,
+  ``sex``, ``race``, ``static_text``, ``hospital_death``, ``icu_death``, ``los_hours``, ``death_hour``.
+- ``hours/*.parquet``: a row an hour - ``stay_id``, ``hour``, ``state_text``, ``action_text``, ``n_observations``, ``n_actions``.
+- ``values/*.parquet``: a row a variable in an hour - ``stay_id``, ``hour``, ``variable``, ``mean``, ``last``, ``min``, ``max``, ``n``.
+"""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from clin_jepa.errors import InputError
+
+SCHEMA_VERSION = 1
+SPLITS = ("train", "tuning", "held_out")
+
+_STAY_COLUMNS = ("stay_id", "subject_id", "split", "n_hours", "static_text")
+_HOUR_COLUMNS = ("stay_id", "hour", "state_text", "action_text")
+
+
+class TrajectoryStore:
+    """A trajectory store on disk, opened for reading.
+
+    Args:
+        path: The folder that ``clinjepa extract --output`` named.
+
+    Raises:
+        InputError: If the folder is no store, or one of another schema version, or lacks a column.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.dataset = self._read_dataset()
+
+    def _read_dataset(self) -> dict[str, Any]:
+        file = self.path / "dataset.json"
+        if not file.is_file():
+            raise InputError(
+                f"{self.path} is not a trajectory store (no dataset.json in it): make one with "
+                f"'clinjepa extract --source mimic_iv|meds --input DIR --output {self.path}', or give another folder with --data.store"
+            )
+        try:
+            dataset: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{file} is not valid JSON ({error}): extract the store again") from error
+        found = dataset.get("schema_version")
+        if found != SCHEMA_VERSION:
+            raise InputError(
+                f"{file}: the store has schema version {found!r}, this clinjepa reads version {SCHEMA_VERSION}: "
+                "extract the store again with this version"
+            )
+        return dataset
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the store's content: the hash that extraction put into ``dataset.json``."""
+        return str(self.dataset["content_hash"])
+
+    @cached_property
+    def stays(self) -> pl.DataFrame:
+        """One row a stay, sorted by ``stay_id``.
+
+        Raises:
+            InputError: If the file is missing, unreadable, lacks a column or has no row.
+        """
+        stays = self._read(self.path / "stays.parquet", _STAY_COLUMNS)
+        if stays.is_empty():
+            raise InputError(f"{self.path / 'stays.parquet'} has no row: the cohort of this store is empty")
+        return stays.sort("stay_id")
+
+    def scan_hours(self) -> pl.LazyFrame:
+        """The hourly texts of all stays, lazily, sorted by ``stay_id`` and ``hour``.
+
+        Raises:
+            InputError: If no file is there or a column is missing.
+        """
+        return self._scan("hours", _HOUR_COLUMNS)
+
+    def scan_values(self) -> pl.LazyFrame:
+        """The numeric grid of all stays, lazily, in long form.
+
+        Raises:
+            InputError: If no file is there or a column is missing.
+        """
+        return self._scan("values", ("stay_id", "hour", "variable", "mean", "last", "min", "max", "n"))
+
+    def _scan(self, folder: str, columns: tuple[str, ...]) -> pl.LazyFrame:
+        files = sorted((self.path / folder).glob("*.parquet"))
+        if not files:
+            raise InputError(f"{self.path / folder} holds no Parquet file: the store is incomplete, extract it again")
+        for file in files:
+            self._check_columns(file, columns)
+        return pl.scan_parquet(files)
+
+    def _read(self, file: Path, columns: tuple[str, ...]) -> pl.DataFrame:
+        if not file.is_file():
+            raise InputError(f"{file} is missing: the store is incomplete, extract it again")
+        self._check_columns(file, columns)
+        return pl.read_parquet(file)
+
+    @staticmethod
+    def _check_columns(file: Path, columns: tuple[str, ...]) -> None:
+        try:
+            found = pl.read_parquet_schema(file)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise InputError(f"{file} cannot be read as Parquet: the store is damaged, extract it again") from error
+        missing = [column for column in columns if column not in found]
+        if missing:
+            raise InputError(f"{file} lacks the column(s) {', '.join(missing)}: extract the store again with this version")
