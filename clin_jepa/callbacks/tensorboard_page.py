@@ -1,0 +1,56 @@
+"""TensorBoardPage: hyperparameters with their metric, and one page that shows the health of all phases."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from typing_extensions import override
+
+_METRIC = "val/mase_h1"
+
+# Custom scalars: category -> chart -> the tags drawn together.
+_LAYOUT = {
+    "Health of the phases": {
+        "Phase": ["Multiline", ["phase/number"]],
+        "Loss": ["Multiline", ["train/loss_teacher_forced", "train/loss_rollout", "val/loss"]],
+        "One hour ahead against copy-forward (MASE)": ["Multiline", ["val/mase_h1", "rollout/mase_h1"]],
+        "Forecast against copy-forward (MASE)": ["Multiline", [r"rollout/mase_h\d+"]],
+        "Drift of the rollout, percent": ["Multiline", [r"rollout/drift_percent_h\d+"]],
+        "Effective rank of the latents": ["Multiline", ["collapse/rankme", "collapse/participation_ratio"]],
+        "Spread of the latents": ["Multiline", [r"collapse/feature_std.*"]],
+        "Collapse findings": ["Multiline", ["collapse/findings"]],
+        "Online-target gap": ["Multiline", ["phase/online_target_gap"]],
+        "Learning rates": ["Multiline", ["train/lr_encoder", "train/lr_predictor"]],
+        "Patient hours a second": ["Multiline", ["device/patient_hours_per_s"]],
+    }
+}
+
+
+class TensorBoardPage(Callback):
+    """Writes the custom layout and the hyperparameters at the start, and the metric at each validation."""
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for logger in _tensorboards(trainer):
+            logger.experiment.add_custom_scalars(_LAYOUT)
+            logger.log_hyperparams(_flat(dict(pl_module.hparams)), metrics={_METRIC: float("nan")}, step=trainer.global_step)
+
+    @override
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        pl_module.log("phase/number", float(pl_module.position.number))
+        pl_module.log("phase/train_encoder", float(pl_module.regime.train_encoder))
+        pl_module.log("phase/ema_target", float(pl_module.regime.target == "ema"))
+
+
+def _tensorboards(trainer: Trainer) -> list[TensorBoardLogger]:
+    return [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{name}/"))
+        else:
+            flat[prefix + name] = value if isinstance(value, (bool, int, float, str)) else str(value)
+    return flat

@@ -1,0 +1,101 @@
+"""The clinjepa command: one verb each for extracting, training and evaluating."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from clin_jepa.errors import InputError
+from clin_jepa.shipped_configs import resolve_config_names
+
+
+def _extract() -> None:
+    from jsonargparse import auto_cli
+
+    from data_pipelines.extract import extract
+
+    store = auto_cli(extract, as_positional=False, prog="clinjepa extract")
+    print(f"trajectory store: {store}")
+
+
+def _evaluate() -> None:
+    from jsonargparse import auto_cli
+
+    from clin_jepa.evaluation.evaluate import evaluate
+
+    auto_cli(evaluate, as_positional=False, prog="clinjepa evaluate")
+
+
+def _train() -> None:
+    from clin_jepa.training_cli import run_training_cli
+
+    run_training_cli()
+
+
+# Verb: what it does, how it runs, and whether the runner wants the verb itself among its words.
+_VERBS: dict[str, tuple[str, Callable[[], None], bool]] = {
+    "extract": ("Turn raw ICU data (MIMIC-IV or MEDS) into a trajectory store.", _extract, False),
+    "fit": ("Train: the whole curriculum, or one phase of it.", _train, True),
+    "validate": ("Measure a checkpoint on the tuning split.", _train, True),
+    "test": ("Measure a checkpoint on the held-out split.", _train, True),
+    "predict": ("Write latents and next-hour predictions of the held-out split.", _train, True),
+    "evaluate": ("Measure a run's forecasts beside baselines; write metrics.json and report.html.", _evaluate, False),
+}
+
+
+def _help() -> str:
+    lines = [f"  {verb:<10} {text}" for verb, (text, _, _) in _VERBS.items()]
+    return "\n".join(
+        [
+            "usage: clinjepa VERB [OPTIONS]",
+            "",
+            "Joint-embedding predictive pretraining on intensive-care trajectories.",
+            "",
+            "verbs:",
+            *lines,
+            "",
+            "'clinjepa VERB --help' explains a verb's options. Shipped configs (curriculum.yaml, phase1.yaml ... phase5.yaml, sft.yaml,",
+            "demo.yaml, encoder/*.yaml) are found by their bare name: clinjepa fit --config curriculum.yaml --data.store STORE --run RUN",
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Args:
+        arguments: Its words without the program's name; by default those of the process.
+
+    Returns:
+        Exit code: 0 done, 2 if something the user gave does not fit, 130 if interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if words[0] == "--version":
+        from clin_jepa import __version__
+
+        print(f"clinjepa {__version__}")
+        return 0
+    if words[0] not in _VERBS:
+        print(f"clinjepa: unknown verb {words[0]!r}\n\n{_help()}", file=sys.stderr)
+        return 2
+    _, run, keeps_verb = _VERBS[words[0]]
+    before = sys.argv
+    # LightningCLI and jsonargparse read the command line from here; passing it along would make LightningCLI warn.
+    sys.argv = ["clinjepa", *(words if keeps_verb else words[1:])]
+    sys.argv = resolve_config_names(sys.argv)
+    try:
+        run()
+    except InputError as error:
+        print(f"clinjepa {words[0]}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"clinjepa {words[0]}: interrupted", file=sys.stderr)
+        return 130
+    finally:
+        sys.argv = before
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""LatentCache: each text encoded once while the encoder is frozen, in a memory-mapped file."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clin_jepa.data.token_store import TokenStore
+
+# Tokens of a page: the texts that are encoded together when one of them is missing.
+_TOKENS_PER_PAGE = 16_384
+
+Encode = Callable[[Tensor, Tensor], Tensor]
+
+
+class LatentCache:
+    """Latents of a token store's texts under one frozen encoder.
+
+    The file lies in a folder named by the fingerprint of the encoder's weights and of the tokens: a changed weight or text gives another
+    folder, so a hit is never stale. Texts are encoded by *page* - a fixed run of texts - so that a text meets the same neighbours
+    whatever asked for it first, and a latent's bits depend on nothing but the fingerprint.
+
+    Args:
+        folder: Where caches are kept.
+        tokens: The token store.
+        encoder_fingerprint: Identity of the encoder's weights.
+        latent_dim: Features of a latent.
+        dtype: Number format on disk; ``float32`` returns what the encoder gave, ``bfloat16`` halves the file.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tokens: TokenStore,
+        encoder_fingerprint: str,
+        latent_dim: int,
+        dtype: Literal["float32", "bfloat16"] = "float32",
+    ) -> None:
+        self.tokens, self.latent_dim = tokens, latent_dim
+        self.dtype = getattr(torch, dtype)
+        self.fingerprint = f"{encoder_fingerprint[:16]}-{tokens.fingerprint[:16]}-{dtype}"
+        self.folder = folder / self.fingerprint
+        self.encoded_texts = 0
+        about = {"encoder": encoder_fingerprint, "tokens": tokens.fingerprint, "dtype": dtype, "n_texts": tokens.n_texts}
+        if not (self.folder / "about.json").is_file():
+            self._create(folder, about)
+        kind = np.float32 if dtype == "float32" else np.uint16
+        self._latent_UD: NDArray[Any] = np.memmap(
+            self.folder / "latents.bin", dtype=kind, mode="r+", shape=(tokens.n_texts, latent_dim)
+        )
+        self._page_U = _page_of_each_text(tokens)
+        self._full_P: NDArray[np.uint8] = np.memmap(
+            self.folder / "pages.bin", dtype=np.uint8, mode="r+", shape=(int(self._page_U[-1]) + 1,)
+        )
+
+    def _create(self, folder: Path, about: dict[str, Any]) -> None:
+        """Make empty files under a temporary name, then rename: half a cache is never seen."""
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=folder, prefix=".latents-"))
+        try:
+            size = 4 if about["dtype"] == "float32" else 2
+            with (staging / "latents.bin").open("wb") as stream:
+                stream.truncate(self.tokens.n_texts * self.latent_dim * size)
+            with (staging / "pages.bin").open("wb") as stream:
+                stream.truncate(int(_page_of_each_text(self.tokens)[-1]) + 1)
+            (staging / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+            if not self.folder.exists():
+                os.rename(staging, self.folder)  # noqa: PTH104 - fails, unlike replace, where another process was first
+        except OSError:
+            if not (self.folder / "about.json").is_file():
+                raise
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    @property
+    def filled(self) -> float:
+        """Share of pages that are encoded, 0 to 1."""
+        return float(self._full_P.mean())
+
+    def missing(self, text_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Pages that hold one of the texts and are not encoded yet, ascending."""
+        pages = np.unique(self._page_U[text_ids])
+        return pages[self._full_P[pages] == 0]
+
+    def latents(self, text_ids: Tensor, encode: Encode) -> Tensor:
+        """Latents of texts, encoding the pages that are missing.
+
+        Args:
+            text_ids: Numbers of the texts, ``[U]`` int64.
+            encode: The frozen encoder: tokens ``[N]`` and lengths ``[U]`` to latents ``[U, D]``.
+
+        Returns:
+            ``[U, D]`` float32 on the device of ``text_ids``.
+        """
+        ids = text_ids.cpu().numpy()
+        for page in self.missing(ids):
+            self._encode_page(int(page), encode)
+        rows = torch.from_numpy(np.ascontiguousarray(self._latent_UD[ids]))
+        if self.dtype == torch.bfloat16:
+            rows = rows.view(torch.bfloat16)
+        return rows.to(text_ids.device, torch.float32)
+
+    def _encode_page(self, page: int, encode: Encode) -> None:
+        first, last = np.searchsorted(self._page_U, [page, page + 1])
+        token_N, length_U = self.tokens.gather(np.arange(first, last))
+        with torch.no_grad():
+            latent_UD = encode(torch.from_numpy(token_N), torch.from_numpy(length_U)).to("cpu", self.dtype).contiguous()
+        rows = latent_UD.view(torch.uint16).numpy() if self.dtype == torch.bfloat16 else latent_UD.numpy()
+        self._latent_UD[first:last] = rows
+        self._latent_UD.flush()  # type: ignore[attr-defined]
+        self._full_P[page] = 1
+        self.encoded_texts += int(last - first)
+
+
+def remove_other_caches(folder: Path, keep: str) -> None:
+    """Delete the caches of earlier encoder weights: a run keeps the latents of its newest encoder only."""
+    for other in folder.glob("*-*-*"):
+        if other.name != keep:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _page_of_each_text(tokens: TokenStore) -> NDArray[np.int64]:
+    """Page of each text, ``[U]`` ascending: a new page begins where the token count passes a multiple of the page size."""
+    page: NDArray[np.int64] = np.asarray(tokens.offset_U[:-1]) // _TOKENS_PER_PAGE
+    return np.unique(page, return_inverse=True)[1].astype(np.int64)

@@ -1,0 +1,165 @@
+"""TextEncoder: a causal language model that turns each text into one latent, the final hidden state at its last token."""
+
+# Shapes: U texts, N tokens of all texts, D latent features, V vocabulary.
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
+
+from clin_jepa.language_model import ONLINE_ADAPTER, TARGET_ADAPTER, EncoderConfig, base_identity, build_language_model
+from clin_jepa.packing import Packing, plan_packs
+
+# Tokens whose logits are in memory at once: 2048 x 151,936 x 4 bytes is 1.2 GB.
+_TOKENS_PER_LOSS_CHUNK = 2048
+
+
+class TextEncoder(nn.Module):
+    """Encodes each text on its own; texts travel packed, without padding.
+
+    The latent is the final-layer hidden state (after the model's own last norm) at the end-of-text token: no head, no further
+    normalisation. All temporal context lives in the predictor.
+
+    Args:
+        config: Which language model, and what of it trains.
+
+    Raises:
+        InputError: If the model cannot be found or built.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.lm = build_language_model(config)
+        self.lm.train()
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether a frozen base carries the online and the target adapter."""
+        return isinstance(self.lm, PeftModel)
+
+    @property
+    def causal_lm(self) -> nn.Module:
+        """The language model with its head, without the adapter wrapper."""
+        return self.lm.get_base_model() if isinstance(self.lm, PeftModel) else self.lm
+
+    @property
+    def latent_dim(self) -> int:
+        """Features of a latent, D."""
+        return int(self.lm.config.hidden_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.lm.parameters()).device
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What a checkpoint says of the base instead of holding its frozen weights."""
+        return base_identity(self.config, self.lm)
+
+    def forward(self, token_N: Tensor, length_U: Tensor) -> Tensor:
+        """Latents of texts.
+
+        Args:
+            token_N: Token ids of all texts, one after the other, ``[N]`` int64.
+            length_U: Tokens of each text, ``[U]`` int64, on any device.
+
+        Returns:
+            ``[U, D]`` float32, in the order given.
+        """
+        latents: list[Tensor] = []
+        packs = plan_packs(length_U.cpu(), self.config.tokens_per_pack)
+        for tokens, packing in self._packed(packs, token_N, length_U.cpu()):
+            hidden_ND = self._hidden(tokens, packing)
+            latents.append(hidden_ND.index_select(0, packing.last_token_U).float())
+        order = torch.cat(packs).to(latents[0].device)
+        return torch.cat(latents).index_select(0, torch.argsort(order))
+
+    def next_token_loss(self, token_N: Tensor, length_U: Tensor) -> Tensor:
+        """Mean cross entropy of each text's next token, over all tokens that have a predecessor.
+
+        Args:
+            token_N: Token ids of all texts, ``[N]`` int64.
+            length_U: Tokens of each text, ``[U]`` int64.
+
+        Returns:
+            Scalar, nats a token.
+
+        Raises:
+            ValueError: If no text has two tokens.
+        """
+        n_predicted = int((length_U - 1).sum())
+        if n_predicted < 1:
+            raise ValueError("next-token loss needs a text of at least two tokens")
+        total = torch.zeros((), device=self.device)
+        for tokens, packing in self._packed(plan_packs(length_U.cpu(), self.config.tokens_per_pack), token_N, length_U.cpu()):
+            hidden_ND = self._hidden(tokens, packing)
+            ahead = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
+            ahead[packing.last_token_U] = False
+            source, wanted = hidden_ND[ahead], tokens.roll(-1)[ahead]
+            for first in range(0, len(wanted), _TOKENS_PER_LOSS_CHUNK):
+                chunk = slice(first, first + _TOKENS_PER_LOSS_CHUNK)
+                total = total + checkpoint(self._summed_cross_entropy, source[chunk], wanted[chunk], use_reentrant=False)
+        return total / n_predicted
+
+    @contextmanager
+    def target_weights(self) -> Iterator[None]:
+        """Run the frozen base with the target adapter; the online adapter is back afterwards, as trainable as before."""
+        layers = [module for module in self.lm.modules() if isinstance(module, BaseTunerLayer)]
+        if not layers:
+            raise RuntimeError("an encoder without adapters has its target in a copy of its own")
+        # peft's set_adapter also switches requires_grad, which must not move during a step: only the active name is set here.
+        for layer in layers:
+            layer._active_adapter = [TARGET_ADAPTER]
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer._active_adapter = [ONLINE_ADAPTER]
+
+    def online_parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters that joint refinement trains, by name: the online adapter, or every weight."""
+        if not self.has_adapters:
+            return dict(self.lm.named_parameters())
+        return {name: p for name, p in self.lm.named_parameters() if f".{ONLINE_ADAPTER}." in name}
+
+    def adapter_target_parameters(self) -> dict[str, nn.Parameter]:
+        """The target adapter's parameters, under the names of their online twins."""
+        pairs = ((name, p) for name, p in self.lm.named_parameters() if f".{TARGET_ADAPTER}." in name)
+        return {name.replace(f".{TARGET_ADAPTER}.", f".{ONLINE_ADAPTER}."): p for name, p in pairs}
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the base's identity and of every online parameter: equal exactly when latents are equal."""
+        digest = hashlib.sha256(repr(sorted(self.identity.items())).encode())
+        for name, parameter in sorted(self.online_parameters().items()):
+            digest.update(name.encode())
+            digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def _packed(self, packs: list[Tensor], token_N: Tensor, length_U: Tensor) -> Iterator[tuple[Tensor, Packing]]:
+        start_U = length_U.cumsum(0) - length_U
+        token_N = token_N.to(self.device, non_blocking=True)
+        for pack in packs:
+            length, start = length_U[pack], start_U[pack]
+            within = torch.arange(int(length.sum())) - (length.cumsum(0) - length).repeat_interleave(length)
+            index = (start.repeat_interleave(length) + within).to(token_N.device, non_blocking=True)
+            yield token_N.index_select(0, index), Packing(length, token_N.device)
+
+    def _hidden(self, tokens: Tensor, packing: Packing) -> Tensor:
+        decoder = self.causal_lm.get_decoder()
+        out = decoder(
+            input_ids=tokens.unsqueeze(0), position_ids=packing.position_N.unsqueeze(0), use_cache=False, packing=packing
+        )
+        hidden: Tensor = out.last_hidden_state[0]
+        return hidden
+
+    def _summed_cross_entropy(self, hidden_ND: Tensor, wanted_N: Tensor) -> Tensor:
+        logits_NV = self.causal_lm.get_output_embeddings()(hidden_ND).float()
+        return cross_entropy(logits_NV, wanted_N, reduction="sum")

@@ -1,0 +1,75 @@
+"""Bootstrap by stay: the windows of a stay are no independent evidence, so whole stays are drawn."""
+
+# Shapes: N windows, H hours, S stays, R draws.
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+
+def resampled_means(curves: Mapping[str, Tensor], stay_N: Tensor, draws: int = 500, seed: int = 0) -> dict[str, Tensor]:
+    """Mean curves of bootstrap samples; each draws as many stays as there are, with replacement, with all their windows.
+
+    All curves share the draws, so that figures of two models in one draw are paired.
+
+    Args:
+        curves: A value for each window and hour by name, ``[N, H]`` each.
+        stay_N: Stay of each window, ``[N]`` int, in any order.
+        draws: Number of samples, R.
+        seed: Seed of the draws.
+
+    Returns:
+        The mean over the windows of each sample by name, ``[R, H]`` double.
+
+    >>> curves = {"a": torch.tensor([[1.0], [1.0], [4.0]])}
+    >>> sorted(set(resampled_means(curves, torch.tensor([5, 5, 9]))["a"].flatten().tolist()))
+    [1.0, 2.0, 4.0]
+    """
+    stays, row_N, windows_S = torch.unique(stay_N.cpu(), return_inverse=True, return_counts=True)
+    drawn_RS = torch.randint(len(stays), (draws, len(stays)), generator=torch.Generator().manual_seed(seed))
+    times_RS = torch.zeros(draws, len(stays), dtype=torch.double)
+    times_RS.scatter_add_(1, drawn_RS, torch.ones_like(drawn_RS, dtype=torch.double))
+    windows_R1 = times_RS @ windows_S.double()[:, None]
+    return {name: times_RS @ _sum_by_stay(curve_NH, row_N, len(stays)) / windows_R1 for name, curve_NH in curves.items()}
+
+
+def interval_95(values_RH: Tensor) -> Tensor:
+    """The 2.5th and 97.5th percentile over the draws, ``[H, 2]``; draws in which a figure is undefined are left out.
+
+    >>> interval_95(torch.arange(101.0)[:, None]).tolist()
+    [[2.5, 97.5]]
+    """
+    levels = torch.tensor([0.025, 0.975], dtype=values_RH.dtype)
+    return values_RH.where(values_RH.isfinite(), torch.nan).nanquantile(levels, dim=0).T
+
+
+def bootstrap_by_stay(
+    curves: Mapping[str, Tensor],
+    stay_N: Tensor,
+    statistic: Callable[[Mapping[str, Tensor]], Tensor],
+    draws: int = 500,
+    seed: int = 0,
+) -> Tensor:
+    """95 % interval of a figure of mean curves, computed anew in each draw.
+
+    Args:
+        curves: A value for each window and hour by name, ``[N, H]`` each.
+        stay_N: Stay of each window, ``[N]`` int.
+        statistic: From mean curves by name, ``[R, H]`` each, to the figure, ``[R, H]``.
+        draws: Number of samples, R.
+        seed: Seed of the draws.
+
+    Returns:
+        Lower and upper bound of each hour, ``[H, 2]`` double.
+
+    >>> curves = {"a": torch.tensor([[1.0], [2.0]]), "b": torch.tensor([[2.0], [4.0]])}
+    >>> bootstrap_by_stay(curves, torch.tensor([0, 1]), lambda mean: mean["a"] / mean["b"]).tolist()
+    [[0.5, 0.5]]
+    """
+    return interval_95(statistic(resampled_means(curves, stay_N, draws, seed)))
+
+
+def _sum_by_stay(curve_NH: Tensor, row_N: Tensor, n_stays: int) -> Tensor:
+    total_SH = torch.zeros(n_stays, curve_NH.shape[1], dtype=torch.double)
+    return total_SH.index_add_(0, row_N, curve_NH.detach().cpu().double())

@@ -1,0 +1,160 @@
+"""``report.html``: one self-contained page that a reader understands without the code."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from clin_jepa.evaluation.atomic_file import write_atomically
+from clin_jepa.evaluation.headline import headline
+from clin_jepa.evaluation.model_names import ARMS, label
+from clin_jepa.evaluation.plots import legend, plot_figure, plot_spectrum
+
+# Figure, title, what it means, how a value reads, and the value that is neither better nor worse.
+_TABLES: tuple[tuple[str, str, str, str, float | None], ...] = (
+    ("drift_percent", "Drift, %", "Growth of the error since the first forecast hour. 0 is none.", "+.1f", 0.0),
+    ("mase", "MASE", "Error relative to copying the last true state forward. Below 1 is better.", ".2f", 1.0),
+    ("skill_vs_mean", "Skill against the training mean", "Share of the mean's error that is gained. Above 0 is better.", "+.2f", 0.0),
+    ("l1", "L1 error", "Mean absolute error of a latent feature. Comparable only within one encoder.", ".4f", None),
+    ("l1_over_mad", "L1 / mean absolute deviation", "Error in units of the latents' own spread. Comparable between encoders.", ".2f", None),
+)
+_UNIT = re.compile(r"(\d) (h|%)")
+_PLOTS = ("l1", "drift_percent", "mase")
+_ARM_FIGURE = "l1_vs_true_actions_percent"
+_MEASURES = (
+    ("feature_std_across_samples", "std, all hours"),
+    ("feature_std_within_stay", "std, within a stay"),
+    ("rankme", "RankMe"),
+    ("participation_ratio", "participation ratio"),
+    ("mean_pairwise_cosine", "pairwise cosine"),
+    ("mean_norm", "norm"),
+    ("mean_absolute_deviation", "mean abs. deviation"),
+)
+
+
+def write_report(metrics: Mapping[str, Any], curves: Mapping[str, Any], output: Path) -> Path:
+    """Write the page in one step.
+
+    Args:
+        metrics: The content of ``metrics.json``. ``dataset`` may hold ``splits`` ({split: {"stays", "windows", "hours", ...}}), ``run``
+            may hold ``settings`` and ``versions``; all their other values, and those of ``encoder``, are listed as they are.
+        curves: ``{"drift": drift.drift_curves(...)}``, and optionally ``"singular_values"``: descending values by phase.
+        output: The file, ``report.html``.
+
+    Returns:
+        ``output``.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("report.html.j2").render(_content(metrics, curves))
+    return write_atomically(output, page)
+
+
+def _content(metrics: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, Any]:
+    drift, collapse, run = metrics["drift"], metrics["collapse"], metrics["run"]
+    versions, settings = run.get("versions", {}), run.get("settings", {})
+    return {
+        "title": str(run.get("name", "run")),
+        "headline": _UNIT.sub("\\1\N{NO-BREAK SPACE}\\2", headline(drift)),
+        "drift": drift,
+        "tables": [_table(drift, *table) for table in _TABLES],
+        "arms": _arms(drift),
+        "legend": legend(list(drift["models"])),
+        "plots": [_plot(curves["drift"], table) for figure in _PLOTS for table in _TABLES if table[0] == figure],
+        "spectrum": Markup(plot_spectrum(curves["singular_values"])) if curves.get("singular_values") else None,
+        "collapse": collapse,
+        "phases": _phases(collapse),
+        "measures": [name for _, name in _MEASURES],
+        "splits": _splits(metrics["dataset"]),
+        "cards": [
+            ("Data set", flatten({key: value for key, value in metrics["dataset"].items() if key != "splits"})),
+            ("Encoder", flatten(metrics["encoder"])),
+            ("Run", flatten({key: value for key, value in run.items() if key not in ("versions", "settings")})),
+            ("Versions", flatten(versions)),
+        ],
+        "settings": flatten(settings),
+    }
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as dotted names with their values.
+
+    >>> flatten({"optimizer": {"lr": 0.001}, "seed": 7, "resumed": None})
+    [('optimizer.lr', '0.001'), ('seed', '7'), ('resumed', 'none')]
+    """
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows += flatten(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", "none" if value is None else str(value)))
+    return rows
+
+
+def _table(drift: Mapping[str, Any], figure: str, title: str, meaning: str, form: str, even: float | None) -> dict[str, Any]:
+    rows = [{"model": label(model), "cells": _cells(figures, figure, form)} for model, figures in drift["models"].items()]
+    return {"title": title, "meaning": meaning, "rows": rows, "shown": even is not None}
+
+
+def _arms(drift: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"model": label(arm), "cells": _cells(drift["models"][arm], _ARM_FIGURE, "+.1f")}
+        for arm in ARMS[1:]
+        if arm in drift["models"] and _ARM_FIGURE in drift["models"][arm]
+    ]
+
+
+def _plot(curves: Mapping[str, Any], table: tuple[str, str, str, str, float | None]) -> dict[str, Any]:
+    figure, title, meaning, _, even = table
+    return {"title": title, "meaning": meaning, "svg": Markup(plot_figure(curves, figure, title, even, wide=figure == _PLOTS[0]))}
+
+
+def _cells(figures: Mapping[str, Any], figure: str, form: str) -> list[dict[str, str]]:
+    pairs = zip(figures[figure], figures["ci95"][figure], strict=True)
+    return [{"value": _shown(value, form), "interval": _interval(pair, form)} for value, pair in pairs]
+
+
+def _interval(pair: Sequence[float | None], form: str) -> str:
+    """Nothing where a figure has no interval, or no width: drift at the first hour is 0 by definition."""
+    if None in pair or pair[0] == pair[1]:
+        return ""
+    return f"{_shown(pair[0], form)} to {_shown(pair[1], form)}"
+
+
+def _phases(collapse: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "phase": str(entry["phase"]).replace("_", " "),
+            "step": f"{entry['step']:,}",
+            "cells": [_shown(entry["measures"].get(name), ".3g") for name, _ in _MEASURES],
+            "findings": entry.get("findings", []),
+        }
+        for entry in collapse.get("phases", [])
+    ]
+
+
+def _splits(dataset: Mapping[str, Any]) -> dict[str, Any] | None:
+    splits = dataset.get("splits")
+    if not splits:
+        return None
+    columns = list(dict.fromkeys(column for counts in splits.values() for column in counts))
+    rows = [
+        {"split": split.replace("_", " "), "cells": [_count(counts.get(column)) for column in columns]} for split, counts in splits.items()
+    ]
+    return {"columns": [column.replace("_", " ") for column in columns], "rows": rows}
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else "-" if value is None else str(value)
+
+
+def _shown(value: float | None, form: str) -> str:
+    """A number with a typographic minus, so that columns of signs line up."""
+    return "-" if value is None else f"{value:{form}}".replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,347 @@
+"""ClinJEPA: the LightningModule that couples encoder, target and predictor, and trains as the current Regime says."""
+
+# Shapes: B windows, T hours, D latent features, U unique texts.
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.nn.functional import layer_norm
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from typing_extensions import override
+
+from clin_jepa.batch import TrajectoryBatch
+from clin_jepa.checkpoint import CHECKPOINT_KEY, check_encoder, read_checkpoint, read_encoder_weights, without_frozen_base
+from clin_jepa.data.latent_cache import LatentCache, remove_other_caches
+from clin_jepa.encoder import TextEncoder
+from clin_jepa.errors import InputError
+from clin_jepa.language_model import EncoderConfig
+from clin_jepa.objective import Reduction, draw_rollout_starts, masked_l1, rollout_loss, teacher_forced_loss
+from clin_jepa.optimization import OptimizationConfig, build_optimizer, warmup_then_cosine
+from clin_jepa.predictor import LatentTrajectoryPredictor, PredictorConfig
+from clin_jepa.regime import Regime
+from clin_jepa.target import TargetEncoder
+
+
+@dataclass(frozen=True)
+class PhasePosition:
+    """Where a run stands in its curriculum.
+
+    Args:
+        number: The phase entered last; -1 before the first.
+        name: Its name.
+        finished: Whether it has ended.
+    """
+
+    number: int = -1
+    name: str = "start"
+    finished: bool = True
+
+
+@dataclass
+class Latents:
+    """Latents of a batch's hours.
+
+    Args:
+        static_BD: Of the static texts.
+        state_BTD: Of the states.
+        action_BTD: Of the actions.
+    """
+
+    static_BD: Tensor
+    state_BTD: Tensor
+    action_BTD: Tensor
+
+
+class ClinJEPA(LightningModule):
+    """Encoder, EMA target and latent trajectory predictor under one objective.
+
+    What trains, and towards which target, is the `regime`; the phase callbacks set it and nothing else does.
+
+    Args:
+        encoder: Which language model encodes the texts, and what of it trains.
+        predictor: Size of the predictor.
+        optimization: Learning rates and schedule.
+        horizon: Steps of the rollout in the loss.
+        reduction: Over latent features in the loss: ``mean``, or ``sum`` as reported for the published model.
+        normalize_latents: Layer norm (without affine) on every latent before the predictor and in the target.
+        latent_cache: Number format in which latents of a frozen encoder are kept on disk; ``none`` encodes anew at each step.
+        seed: Seed of dropout and rollout starts; set from ``--seed_everything``.
+    """
+
+    def __init__(
+        self,
+        encoder: EncoderConfig = EncoderConfig(),
+        predictor: PredictorConfig = PredictorConfig(),
+        optimization: OptimizationConfig = OptimizationConfig(),
+        horizon: int = 2,
+        reduction: Reduction = "mean",
+        normalize_latents: bool = False,
+        latent_cache: Literal["float32", "bfloat16", "none"] = "float32",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.encoder_config = encoder
+        self.predictor_config = predictor
+        self.optimization = optimization
+        for config in (self.encoder_config, self.predictor_config, self.optimization):
+            config.validate()
+        if horizon < 1:
+            raise InputError(f"--model.horizon {horizon} must be at least 1")
+        self.horizon, self.reduction, self.normalize_latents = horizon, reduction, normalize_latents
+        self.latent_cache, self.seed = latent_cache, seed
+        self._set_hparams(
+            {
+                "encoder": asdict(self.encoder_config),
+                "predictor": asdict(self.predictor_config),
+                "optimization": asdict(self.optimization),
+                "horizon": horizon,
+                "reduction": reduction,
+                "normalize_latents": normalize_latents,
+                "latent_cache": latent_cache,
+                "seed": seed,
+            }
+        )
+        self.schedule_steps = self.optimization.total_steps
+        self.position = PhasePosition()
+        self._regime = Regime()
+        self._cache: LatentCache | None = None
+
+    # ------------------------------------------------------------------ building and loading
+
+    @override
+    def configure_model(self) -> None:
+        if hasattr(self, "encoder"):
+            return
+        self.encoder = TextEncoder(self.encoder_config)
+        self.target = TargetEncoder(self.encoder)
+        self.predictor = LatentTrajectoryPredictor(self.encoder.latent_dim, self.predictor_config)
+        if self.encoder_config.weights:
+            state = read_encoder_weights(Path(self.encoder_config.weights), self.encoder.identity)
+            self.encoder.load_state_dict(state, strict=False)
+            self.target.copy_from_online()
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path) -> Self:
+        """The model of a run's checkpoint, on the CPU, in evaluation mode.
+
+        Args:
+            path: A file such as ``runs/demo/checkpoints/phase5.ckpt``.
+
+        Raises:
+            InputError: If the file is missing, damaged or no Clin-JEPA checkpoint.
+        """
+        checkpoint = read_checkpoint(Path(path))
+        settings = dict(checkpoint["hyper_parameters"])
+        module = cls(
+            encoder=EncoderConfig(**{**settings.pop("encoder"), "weights": None}),
+            predictor=PredictorConfig(**settings.pop("predictor")),
+            optimization=OptimizationConfig(**settings.pop("optimization")),
+            **settings,
+        )
+        module.configure_model()
+        module.on_load_checkpoint(checkpoint)
+        module.load_state_dict(checkpoint["state_dict"], strict=False)
+        return module.eval()
+
+    @property
+    def strict_loading(self) -> bool:
+        """Frozen base weights are not in a checkpoint; `on_load_checkpoint` checks that everything else is."""
+        return False
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.encoder.has_adapters:
+            checkpoint["state_dict"] = without_frozen_base(checkpoint["state_dict"], self)
+        checkpoint[CHECKPOINT_KEY] = {
+            "format": 1,
+            "position": asdict(self.position),
+            "regime": asdict(self._regime),
+            "schedule_steps": self.schedule_steps,
+            "encoder": self.encoder.identity,
+        }
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        about = check_encoder(checkpoint, self.encoder.identity)
+        expected = without_frozen_base(self.state_dict(), self) if self.encoder.has_adapters else self.state_dict()
+        missing = expected.keys() - checkpoint["state_dict"].keys()
+        wrong = [name for name, value in checkpoint["state_dict"].items() if name in expected and expected[name].shape != value.shape]
+        if missing or wrong:
+            raise InputError(
+                f"the checkpoint does not fit this model: {len(missing)} parameters are missing and {len(wrong)} have another shape "
+                f"(first: {sorted([*missing, *wrong])[0]}): use the run's own config.yaml"
+            )
+        self.position = PhasePosition(**about["position"])
+        self.regime = Regime(**about["regime"])
+
+    # ------------------------------------------------------------------ regime and latents
+
+    @property
+    def regime(self) -> Regime:
+        """What trains now, and towards which target."""
+        return self._regime
+
+    @regime.setter
+    def regime(self, regime: Regime) -> None:
+        self._regime = regime
+        self._cache = None
+
+    def online_latents(self, batch: TrajectoryBatch) -> Tensor:
+        """Latents of the batch's unique texts under the online encoder, ``[U, D]``.
+
+        With gradient while the encoder trains; from the cache while it is frozen.
+        """
+        if self.regime.train_encoder and torch.is_grad_enabled():
+            latent_UD = self.encoder(batch.token_N, batch.length_U)
+        elif self.regime.train_encoder or (cache := self._frozen_cache()) is None:
+            with torch.no_grad():
+                latent_UD = self.encoder(batch.token_N, batch.length_U)
+        else:
+            latent_UD = cache.latents(batch.text_id_U, self.encoder)
+        return self._normalized(latent_UD)
+
+    def target_state_latents(self, batch: TrajectoryBatch, online_UD: Tensor) -> Tensor:
+        """Latents that predictions are compared with, ``[B, T, D]``, without gradient; padded hours hold those of some real text."""
+        if self.regime.target == "online":
+            return online_UD.detach()[batch.state_BT]
+        used_U, place_BT = torch.unique(batch.state_BT, return_inverse=True)
+        token_N, length_U = _select_texts(batch.token_N, batch.length_U, used_U)
+        return self._normalized(self.target(token_N, length_U))[place_BT]
+
+    def arrange(self, latent_UD: Tensor, batch: TrajectoryBatch) -> Latents:
+        """Latents by window and hour."""
+        return Latents(latent_UD[batch.static_B], latent_UD[batch.state_BT], latent_UD[batch.action_BT])
+
+    def _normalized(self, latent_UD: Tensor) -> Tensor:
+        return layer_norm(latent_UD, latent_UD.shape[-1:]) if self.normalize_latents else latent_UD
+
+    def _frozen_cache(self) -> LatentCache | None:
+        datamodule = getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
+        if self.latent_cache == "none" or datamodule is None:
+            return None
+        if self._cache is None:
+            folder = Path(self.trainer.default_root_dir) / "latents"
+            self._cache = LatentCache(
+                folder, datamodule.tokens, self.encoder.fingerprint(), self.encoder.latent_dim, self.latent_cache
+            )
+            if self.trainer.is_global_zero and self.trainer.training:
+                remove_other_caches(folder, keep=self._cache.fingerprint)
+        return self._cache
+
+    # ------------------------------------------------------------------ steps
+
+    @override
+    def on_train_batch_start(self, batch: TrajectoryBatch, batch_idx: int) -> None:
+        # Dropout and rollout starts are a function of the position in the run, so that a resumed run draws the very same.
+        trainer = self.trainer
+        micro_batch = batch_idx % max(trainer.accumulate_grad_batches, 1)
+        torch.manual_seed(hash((self.seed, trainer.global_step, micro_batch, trainer.global_rank)) % 2**63)
+
+    @override
+    def training_step(self, batch: TrajectoryBatch, batch_idx: int) -> Tensor:
+        if self.regime.objective == "next_token":
+            loss = self.encoder.next_token_loss(batch.token_N, batch.length_U)
+            self.log("train/next_token_loss", loss, prog_bar=False)
+        else:
+            forced, rollout = self._losses(batch)
+            loss = forced + rollout
+            self.log_dict({"train/loss_teacher_forced": forced, "train/loss_rollout": rollout})
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def _losses(self, batch: TrajectoryBatch) -> tuple[Tensor, Tensor]:
+        online_UD = self.online_latents(batch)
+        target_BTD = self.target_state_latents(batch, online_UD)
+        latents = self.arrange(online_UD, batch)
+
+        def predict(state_BTD: Tensor) -> Tensor:
+            predicted: Tensor = self.predictor(latents.static_BD, state_BTD, latents.action_BTD)
+            return predicted
+
+        pred_BTD = predict(latents.state_BTD)
+        forced = teacher_forced_loss(pred_BTD, target_BTD, batch.mask_BT, self.reduction)
+        start_B = draw_rollout_starts(batch.n_hours, self.horizon)
+        chained = self.regime.rollout == "chained"
+        rollout = rollout_loss(
+            predict, pred_BTD, latents.state_BTD, target_BTD, start_B, self.horizon, chained, self.reduction
+        )
+        return forced, rollout
+
+    @override
+    def validation_step(self, batch: TrajectoryBatch, batch_idx: int) -> dict[str, Any]:
+        return self._evaluation_step(batch, "val")
+
+    @override
+    def test_step(self, batch: TrajectoryBatch, batch_idx: int) -> dict[str, Any]:
+        return self._evaluation_step(batch, "test")
+
+    def _evaluation_step(self, batch: TrajectoryBatch, stage: Literal["val", "test"]) -> dict[str, Any]:
+        """Scale-free one-hour errors, as means over windows; the latents go on to the monitors."""
+        if self.regime.objective == "next_token":
+            loss = self.encoder.next_token_loss(batch.token_N, batch.length_U)
+            self.log(f"{stage}/next_token_loss", loss, batch_size=batch.n_windows, sync_dist=True)
+        latents = self.arrange(self.online_latents(batch), batch)
+        pred_BTD = self.predictor(latents.static_BD, latents.state_BTD, latents.action_BTD)
+        error_B = _window_l1(pred_BTD[:, :-1], latents.state_BTD[:, 1:], batch.mask_BT[:, 1:])
+        copy_B = _window_l1(latents.state_BTD[:, :-1], latents.state_BTD[:, 1:], batch.mask_BT[:, 1:])
+        figures = {"loss": error_B.mean(), "copy_forward_l1": copy_B.mean(), "mase_h1": (error_B / copy_B.clamp(min=1e-12)).mean()}
+        self.log_dict(
+            {f"{stage}/{name}": value for name, value in figures.items()},
+            batch_size=batch.n_windows,
+            sync_dist=True,
+            on_step=False,
+            on_epoch=True,
+        )
+        return {"latents": latents, "predicted_BTD": pred_BTD}
+
+    @override
+    def predict_step(self, batch: TrajectoryBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Latent of each hour and the prediction of the hour after it."""
+        latents = self.arrange(self.online_latents(batch), batch)
+        pred_BTD = self.predictor(latents.static_BD, latents.state_BTD, latents.action_BTD)
+        keep = batch.mask_BT
+        return {
+            "stay_id": batch.stay_id_B[:, None].expand_as(keep)[keep],
+            "hour": batch.hour_BT[keep],
+            "latent": latents.state_BTD[keep],
+            "predicted_next": pred_BTD[keep],
+        }
+
+    # ------------------------------------------------------------------ optimizer
+
+    @override
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        steps = self.schedule_steps or self.trainer.max_steps
+        if steps is None or steps < 1:
+            raise InputError("the schedule needs a length: list phase callbacks, or give --model.optimization.total_steps")
+        optimizer = build_optimizer(self.optimization, self.encoder.online_parameters().values(), self.predictor.parameters())
+        scheduler = LambdaLR(optimizer, warmup_then_cosine(steps, self.optimization.warmup_fraction))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    @override
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        if self.trainer.global_step % self.trainer.log_every_n_steps:
+            return
+        for group in optimizer.param_groups:
+            gradients = [p.grad for p in group["params"] if p.grad is not None]
+            if gradients:
+                self.log(f"train/grad_norm_{group['name']}", torch.nn.utils.get_total_norm(gradients))
+            self.log(f"train/lr_{group['name']}", group["lr"])
+
+
+def _window_l1(pred_BTD: Tensor, target_BTD: Tensor, valid_BT: Tensor) -> Tensor:
+    """Mean absolute error of each window, ``[B]``."""
+    return torch.stack([masked_l1(p, t, v) for p, t, v in zip(pred_BTD, target_BTD, valid_BT, strict=True)])
+
+
+def _select_texts(token_N: Tensor, length_U: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Tokens and lengths of some of the packed texts."""
+    wanted = torch.zeros(len(length_U), dtype=torch.bool, device=length_U.device)
+    wanted[index] = True
+    return token_N[wanted.repeat_interleave(length_U)], length_U[index]

@@ -1,0 +1,182 @@
+"""Packed attention: many texts in one row, each attending to itself only, with next to no padding.
+
+The texts of a pack lie one after the other on the sequence axis, sorted by length, so that every linear layer sees real tokens only.
+Attention runs per text: as variable-length flash attention on a CUDA device in half precision, elsewhere as a few causal
+`scaled_dot_product_attention` calls over texts of about equal length. Registered with transformers under the name `PACKED`.
+"""
+
+# Shapes: N tokens of a pack, U texts of a pack, H heads, F features of a head.
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+PACKED = "clinjepa_packed"
+
+# Texts share a bucket while the longest is at most this much longer than the shortest: padding inside attention stays small, and it
+# touches no linear layer.
+_BUCKET_GROWTH = 1.1
+_BUCKET_SLACK = 2
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Texts of about equal length, next to each other in the pack.
+
+    Args:
+        tokens: Slice of the pack.
+        n_texts: Number of texts.
+        longest: Tokens of the longest.
+        index: For each text and position the token within the slice, ``[n_texts * longest]``; None where all are of one length.
+        keep: Positions that are no padding, ``[n_texts * longest]`` bool; None where all are of one length.
+    """
+
+    tokens: slice
+    n_texts: int
+    longest: int
+    index: Tensor | None
+    keep: Tensor | None
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where each text of a pack lies.
+
+    Args:
+        length_U: Tokens of each text, ascending, on the CPU.
+        device: Where the pack is.
+    """
+
+    length_U: Tensor
+    device: torch.device
+    offset_U: Tensor = field(init=False)
+    buckets: tuple[Bucket, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        zero = torch.zeros(1, dtype=torch.int64)
+        object.__setattr__(self, "offset_U", torch.cat([zero, self.length_U.cumsum(0)]).to(self.device, torch.int32))
+        object.__setattr__(self, "buckets", () if self.device.type == "cuda" else _buckets(self.length_U, self.device))
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text."""
+        return int(self.length_U[-1])
+
+    @property
+    def last_token_U(self) -> Tensor:
+        """Position of each text's last token in the pack, ``[U]`` int64."""
+        return self.offset_U[1:].long() - 1
+
+    @property
+    def position_N(self) -> Tensor:
+        """Position of each token in its own text, ``[N]`` int64."""
+        starts = (self.length_U.cumsum(0) - self.length_U).repeat_interleave(self.length_U)
+        return (torch.arange(int(self.length_U.sum())) - starts).to(self.device)
+
+
+def plan_packs(length_U: Tensor, tokens_per_pack: int) -> list[Tensor]:
+    """Cut texts into packs: sorted by length (ties by number), at most ``tokens_per_pack`` tokens each, at least one text.
+
+    >>> [pack.tolist() for pack in plan_packs(torch.tensor([3, 1, 2, 9]), tokens_per_pack=6)]
+    [[1, 2, 0], [3]]
+    """
+    order = torch.sort(length_U, stable=True).indices
+    packs: list[Tensor] = []
+    first, used = 0, 0
+    for place, length in enumerate(length_U[order].tolist()):
+        if place > first and used + length > tokens_per_pack:
+            packs.append(order[first:place])
+            first, used = place, 0
+        used += length
+    packs.append(order[first:])
+    return packs
+
+
+def _buckets(length_U: Tensor, device: torch.device) -> tuple[Bucket, ...]:
+    lengths = length_U.tolist()
+    buckets: list[Bucket] = []
+    first = token = 0
+    while first < len(lengths):
+        most = int(lengths[first] * _BUCKET_GROWTH) + _BUCKET_SLACK
+        last = first
+        while last < len(lengths) and lengths[last] <= most:
+            last += 1
+        own = length_U[first:last]
+        n_tokens, longest = int(own.sum()), int(own[-1])
+        index = keep = None
+        if lengths[first] != longest:
+            place = torch.arange(longest).expand(len(own), -1)
+            starts = own.cumsum(0) - own
+            index = (starts[:, None] + torch.minimum(place, own[:, None] - 1)).reshape(-1).to(device)
+            keep = (place < own[:, None]).reshape(-1).to(device)
+        buckets.append(Bucket(slice(token, token + n_tokens), len(own), longest, index, keep))
+        first, token = last, token + n_tokens
+    return tuple(buckets)
+
+
+def packed_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, packing: Packing, **options: Any
+) -> tuple[Tensor, None]:
+    """Causal attention within each text of a pack; the signature is that of transformers' attention functions.
+
+    Args:
+        module: The attention layer; its ``num_key_value_groups`` says how many query heads share a key head.
+        query: ``[1, H, N, F]``.
+        key: ``[1, H_kv, N, F]``.
+        value: ``[1, H_kv, N, F]``.
+        attention_mask: Unused: the packing says which tokens belong together.
+        packing: Where each text lies.
+        options: ``scaling`` (float) is used; dropout is not, an encoder of latents has none.
+
+    Returns:
+        ``[1, N, H, F]``, and None for the weights.
+    """
+    scaling = options.get("scaling")
+    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
+        from torch.nn.attention.varlen import varlen_attn
+
+        out = varlen_attn(
+            query[0].transpose(0, 1),
+            key[0].transpose(0, 1),
+            value[0].transpose(0, 1),
+            packing.offset_U,
+            packing.offset_U,
+            packing.longest,
+            packing.longest,
+            scale=scaling,
+            window_size=(-1, 0),
+            enable_gqa=key.shape[1] != query.shape[1],
+        )
+        return out.unsqueeze(0), None
+    buckets = packing.buckets or _buckets(packing.length_U, packing.device)
+    groups = query.shape[1] // key.shape[1]
+    pieces = [_bucket_attention(bucket, query, key, value, groups, scaling) for bucket in buckets]
+    return torch.cat(pieces).unsqueeze(0), None
+
+
+def _bucket_attention(bucket: Bucket, query: Tensor, key: Tensor, value: Tensor, groups: int, scaling: float | None) -> Tensor:
+    def per_text(x_1HNF: Tensor) -> Tensor:
+        rows = x_1HNF[0, :, bucket.tokens].transpose(0, 1)
+        if bucket.index is not None:
+            rows = rows.index_select(0, bucket.index)
+        return rows.reshape(bucket.n_texts, bucket.longest, *rows.shape[1:]).transpose(1, 2)
+
+    q, k, v = per_text(query), per_text(key), per_text(value)
+    if groups > 1:
+        k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+    out = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling)
+    out = out.transpose(1, 2).reshape(bucket.n_texts * bucket.longest, *out.shape[1:2], out.shape[-1])
+    return out if bucket.keep is None else out[bucket.keep]
+
+
+def _no_mask(*args: Any, **options: Any) -> None:
+    """The packing replaces the attention mask."""
+
+
+ALL_ATTENTION_FUNCTIONS.register(PACKED, packed_attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register(PACKED, _no_mask)

@@ -1,0 +1,104 @@
+"""The EMA target encoder: a second adapter on the same base, or a full copy where the encoder trains in full."""
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from clin_jepa.encoder import TextEncoder
+
+
+@torch.no_grad()
+def ema_update_(target: Mapping[str, Tensor], online: Mapping[str, Tensor], tau: float) -> None:
+    """Move each target parameter by ``1 - tau`` of its gap to the online one, in place and in float32.
+
+    Args:
+        target: Parameters by name.
+        online: The online parameters under the same names.
+        tau: Share of the target that stays, in [0, 1].
+
+    Raises:
+        ValueError: If tau is out of range or the names differ.
+
+    >>> target, online = {"w": torch.zeros(1)}, {"w": torch.ones(1)}
+    >>> ema_update_(target, online, tau=0.75)
+    >>> target["w"].item()
+    0.25
+    """
+    if not 0.0 <= tau <= 1.0:
+        raise ValueError(f"tau is {tau}, it must lie in [0, 1]")
+    if target.keys() != online.keys():
+        raise ValueError("target and online parameters have different names")
+    for name, parameter in target.items():
+        parameter.lerp_(online[name].to(parameter.dtype), 1.0 - tau)
+
+
+@torch.no_grad()
+def relative_gap(target: Mapping[str, Tensor], online: Mapping[str, Tensor]) -> float:
+    """Norm of the difference over the norm of the online parameters, 0 where both are equal.
+
+    >>> relative_gap({"w": torch.tensor([3.0])}, {"w": torch.tensor([4.0])})
+    0.25
+    """
+    difference = sum(float((online[name].double() - parameter.double()).square().sum()) for name, parameter in target.items())
+    norm = sum(float(parameter.double().square().sum()) for parameter in online.values())
+    return (difference / norm) ** 0.5 if norm else float(difference > 0)
+
+
+class TargetEncoder(nn.Module):
+    """The target's weights, kept in float32, and the forward pass through them.
+
+    With LoRA the target is a second adapter on the encoder's own frozen base and this module holds no parameter of its own; without,
+    it holds a full copy.
+
+    Args:
+        encoder: The online encoder.
+    """
+
+    copy_: TextEncoder | None
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        super().__init__()
+        # Held in a tuple so that the encoder is not registered as a part of its own target.
+        self._online = (encoder,)
+        self.copy_ = None if encoder.has_adapters else copy.deepcopy(encoder).float().requires_grad_(False)
+        for parameter in self.parameters_by_name().values():
+            parameter.requires_grad_(False)
+        self.copy_from_online()
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """The online encoder."""
+        return self._online[0]
+
+    def parameters_by_name(self) -> dict[str, nn.Parameter]:
+        """The target's parameters under the names of their online twins."""
+        return self.encoder.adapter_target_parameters() if self.copy_ is None else self.copy_.online_parameters()
+
+    @torch.no_grad()
+    def forward(self, token_N: Tensor, length_U: Tensor) -> Tensor:
+        """Target latents of texts, ``[U, D]`` float32, without gradient; arguments as in `TextEncoder.forward`."""
+        if self.copy_ is not None:
+            latents: Tensor = self.copy_(token_N, length_U)
+            return latents
+        with self.encoder.target_weights():
+            latents = self.encoder(token_N, length_U)
+        return latents
+
+    def update(self, tau: float) -> None:
+        """One EMA step towards the online encoder."""
+        ema_update_(self.parameters_by_name(), self.encoder.online_parameters(), tau)
+
+    def copy_from_online(self) -> None:
+        """Make the target equal to the online encoder."""
+        ema_update_(self.parameters_by_name(), self.encoder.online_parameters(), 0.0)
+
+    def gap(self) -> float:
+        """Relative distance to the online encoder, in parameter space."""
+        return relative_gap(self.parameters_by_name(), self.encoder.online_parameters())
+
+    def equals_online(self) -> bool:
+        """Whether every parameter of the target equals its online twin exactly."""
+        online = self.encoder.online_parameters()
+        return all(torch.equal(p, online[name].to(p.dtype)) for name, p in self.parameters_by_name().items())

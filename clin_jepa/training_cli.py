@@ -1,0 +1,144 @@
+"""LightningCLI for Clin-JEPA: fit, validate, test and predict."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+from typing_extensions import override
+
+from clin_jepa.callbacks import CollapseMonitor, CurriculumProgressBar, RolloutMonitor, TensorBoardPage, Throughput
+from clin_jepa.callbacks.phase import PhaseChain
+from clin_jepa.checkpoint import AtomicCheckpointIO, read_checkpoint
+from clin_jepa.data.datamodule import TrajectoryDataModule
+from clin_jepa.errors import InputError
+from clin_jepa.module import ClinJEPA
+from clin_jepa.run_folder import prepare_run_folder
+
+
+class TrainingCLI(LightningCLI):
+    """`LightningCLI` with a run folder, and with what is set once linked to where it is used."""
+
+    @override
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--run", type=str, default="runs/default", help="Folder of this run: config, checkpoints, TensorBoard events.")
+        parser.add_argument("--overwrite", type=bool, default=False, help="Whether an earlier run in that folder is replaced.")
+        parser.add_argument(
+            "--checkpoint_every", type=int, default=100, help="Optimizer steps between two checkpoints/last.ckpt, to resume from."
+        )
+        parser.add_lightning_class_args(CollapseMonitor, "collapse_monitor")
+        parser.add_lightning_class_args(RolloutMonitor, "rollout_monitor")
+        parser.link_arguments("model.encoder.base", "data.tokenizer")
+        parser.link_arguments("data.vocab_size", "model.encoder.vocab_size")
+        parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+
+    @override
+    def _parse_ckpt_path(self) -> None:
+        """Keep the config as given: Lightning would replace the model's settings by the checkpoint's, silently."""
+
+    @override
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand]
+        config.trainer.default_root_dir = config.run
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        config = self._get(self.config_init, "trainer")
+        run, fits = Path(self.config[self.subcommand].run), self.subcommand == "fit"
+        self.trainer_defaults["callbacks"] = [TensorBoardPage(), Throughput(), CurriculumProgressBar()]
+        if fits and config.enable_checkpointing is not False and not config.fast_dev_run:
+            every = self.config[self.subcommand].checkpoint_every
+            checkpoints = ModelCheckpoint(
+                run / "checkpoints", "last", every_n_train_steps=every, enable_version_counter=False, save_on_exception=True
+            )
+            self.trainer_defaults["callbacks"].append(checkpoints)
+        if config.logger is None:
+            kwargs["logger"] = TensorBoardLogger(run, name="", version="", default_hp_metric=False) if fits else False
+        plugins = config.plugins if isinstance(config.plugins, list) else [config.plugins] if config.plugins else []
+        return super().instantiate_trainer(plugins=[*plugins, AtomicCheckpointIO()], **kwargs)
+
+    @override
+    def after_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand]
+        run, path = Path(config.run), config.ckpt_path
+        if self.subcommand == "fit":
+            path = _continued_checkpoint(path, run, self.trainer)
+            if not config.trainer.fast_dev_run:
+                prepare_run_folder(run, path, config.overwrite)
+        elif path is None:
+            path = _newest_phase_checkpoint(run)
+        if path is not None:
+            read_checkpoint(Path(path))
+            config.ckpt_path = self.config_init[self.subcommand].ckpt_path = str(path)
+
+
+class RunConfig(SaveConfigCallback):
+    """Keeps the config of a training run in its folder; validation, test and prediction leave it alone."""
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            super().setup(trainer, pl_module, stage)
+
+
+def run_training_cli() -> None:
+    """Parse ``sys.argv`` and run fit, validate, test or predict.
+
+    Raises:
+        InputError: If something the user gave does not fit.
+    """
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided.*")
+    warnings.filterwarnings("ignore", message=".*isn't a subclass of.*|.*is an instance of `nn.Module` and is already saved.*")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_not_advertising)
+    TrainingCLI(
+        ClinJEPA,
+        TrajectoryDataModule,
+        save_config_callback=RunConfig,
+        save_config_kwargs={"overwrite": True},
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        trainer_defaults={
+            "max_epochs": -1,
+            "check_val_every_n_epoch": None,
+            "use_distributed_sampler": False,
+            "num_sanity_val_steps": 0,
+            "gradient_clip_val": 1.0,
+            "log_every_n_steps": 10,
+        },
+        parser_kwargs={"prog": "clinjepa", "description": "Train and run a Clin-JEPA world model."},
+    )
+
+
+def _continued_checkpoint(given: str | None, run: Path, trainer: Trainer) -> Path | None:
+    """The checkpoint that training continues: the one given, or the previous phase's in the run folder."""
+    if given:
+        return Path(given) if given != "last" else run / "checkpoints" / "last.ckpt"
+    phases = PhaseChain.of(trainer.callbacks).spans
+    if not phases or phases[0].start == 0:
+        return None
+    before = run / "checkpoints" / f"phase{phases[0].phase.follows}.ckpt"
+    if not before.is_file():
+        raise InputError(
+            f"phase {phases[0].phase.number} {phases[0].phase.name!r} starts at step {phases[0].start} but {before} does not exist: "
+            f"finish phase {phases[0].phase.follows} with the same --run first, or pass its checkpoint with --ckpt_path"
+        )
+    return before
+
+
+def _newest_phase_checkpoint(run: Path) -> Path:
+    checkpoints = sorted((run / "checkpoints").glob("phase[0-5].ckpt"))
+    if not checkpoints:
+        raise InputError(f"{run} holds no finished phase (checkpoints/phase*.ckpt): give a run with --run, or a file with --ckpt_path")
+    return checkpoints[-1]
+
+
+def _not_advertising(record: logging.LogRecord) -> bool:
+    """Whether a log line of Lightning is more than a tip for a product."""
+    return "litlogger" not in record.getMessage().lower() and "litmodels" not in record.getMessage().lower()
