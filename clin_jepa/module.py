@@ -2,6 +2,7 @@
 
 # Shapes: B windows, T hours, D latent features, U unique texts.
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -247,13 +248,23 @@ class ClinJEPA(LightningModule):
     def training_step(self, batch: TrajectoryBatch, batch_idx: int) -> Tensor:
         if self.regime.objective == "next_token":
             loss = self.encoder.next_token_loss(batch.token_N, batch.length_U)
-            self.log("train/next_token_loss", loss, prog_bar=False)
+            self.log_scalars({"train/loss": loss, "train/next_token_loss": loss})
         else:
             forced, rollout = self._losses(batch)
             loss = forced + rollout
-            self.log_dict({"train/loss_teacher_forced": forced, "train/loss_rollout": rollout})
-        self.log("train/loss", loss, prog_bar=True)
+            self.log_scalars({"train/loss": loss, "train/loss_teacher_forced": forced, "train/loss_rollout": rollout})
+        self.log("loss", loss, prog_bar=True, logger=False)
         return loss
+
+    def log_scalars(self, values: Mapping[str, float | Tensor]) -> None:
+        """Write figures of the training loop to the loggers, every ``log_every_n_steps`` optimizer steps, at the optimizer step.
+
+        Unlike ``self.log``, which within an epoch repeats the last value of every name, a figure is written only when it is measured.
+        """
+        trainer = self.trainer
+        if trainer.global_step % max(trainer.log_every_n_steps, 1) == 0:
+            for logger in trainer.loggers:
+                logger.log_metrics({name: float(torch.as_tensor(value).detach()) for name, value in values.items()}, step=trainer.global_step)
 
     def _losses(self, batch: TrajectoryBatch) -> tuple[Tensor, Tensor]:
         online_UD = self.online_latents(batch)
@@ -326,13 +337,14 @@ class ClinJEPA(LightningModule):
 
     @override
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        if self.trainer.global_step % self.trainer.log_every_n_steps:
+        if self.trainer.global_step % max(self.trainer.log_every_n_steps, 1):
             return
         for group in optimizer.param_groups:
             gradients = [p.grad for p in group["params"] if p.grad is not None]
+            figures = {f"train/lr_{group['name']}": group["lr"]}
             if gradients:
-                self.log(f"train/grad_norm_{group['name']}", torch.nn.utils.get_total_norm(gradients))
-            self.log(f"train/lr_{group['name']}", group["lr"])
+                figures[f"train/grad_norm_{group['name']}"] = torch.nn.utils.get_total_norm(gradients)
+            self.log_scalars(figures)
 
 
 def _window_l1(pred_BTD: Tensor, target_BTD: Tensor, valid_BT: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ class CurriculumProgressBar(TQDMProgressBar):
         refresh_rate: Batches between two updates.
     """
 
-    def __init__(self, refresh_rate: int = 1) -> None:
+    def __init__(self, refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate=refresh_rate, leave=True)
 
     @property
@@ -47,7 +47,7 @@ class CurriculumProgressBar(TQDMProgressBar):
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
-        return {name.removeprefix("train/"): value for name, value in metrics.items()}
+        return metrics
 
     def _name_phase(self, trainer: Trainer) -> None:
         if isinstance(trainer.lightning_module, ClinJEPA):

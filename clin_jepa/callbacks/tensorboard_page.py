@@ -6,13 +6,15 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from typing_extensions import override
 
+from clin_jepa.module import ClinJEPA
+
 _METRIC = "val/mase_h1"
 
 # Custom scalars: category -> chart -> the tags drawn together.
 _LAYOUT = {
     "Health of the phases": {
         "Phase": ["Multiline", ["phase/number"]],
-        "Loss": ["Multiline", ["train/loss_teacher_forced", "train/loss_rollout", "val/loss"]],
+        "Loss": ["Multiline", ["train/loss_teacher_forced", "train/loss_rollout", "train/next_token_loss", "val/loss"]],
         "One hour ahead against copy-forward (MASE)": ["Multiline", ["val/mase_h1", "rollout/mase_h1"]],
         "Forecast against copy-forward (MASE)": ["Multiline", [r"rollout/mase_h\d+"]],
         "Drift of the rollout, percent": ["Multiline", [r"rollout/drift_percent_h\d+"]],
@@ -29,17 +31,29 @@ _LAYOUT = {
 class TensorBoardPage(Callback):
     """Writes the custom layout and the hyperparameters at the start, and the metric at each validation."""
 
+    def __init__(self) -> None:
+        self._has_hyperparameters = False
+
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for logger in _tensorboards(trainer):
             logger.experiment.add_custom_scalars(_LAYOUT)
-            logger.log_hyperparams(_flat(dict(pl_module.hparams)), metrics={_METRIC: float("nan")}, step=trainer.global_step)
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        pl_module.log("phase/number", float(pl_module.position.number))
-        pl_module.log("phase/train_encoder", float(pl_module.regime.train_encoder))
-        pl_module.log("phase/ema_target", float(pl_module.regime.target == "ema"))
+        if isinstance(pl_module, ClinJEPA):
+            regime = pl_module.regime
+            figures = {"number": pl_module.position.number, "train_encoder": regime.train_encoder, "ema_target": regime.target == "ema"}
+            pl_module.log_scalars({f"phase/{name}": float(value) for name, value in figures.items()})
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # The hyperparameters' table needs a value of its metric, so it waits for the first one.
+        if not self._has_hyperparameters and _METRIC in trainer.callback_metrics and not trainer.sanity_checking:
+            metric = {_METRIC: float(trainer.callback_metrics[_METRIC])}
+            for logger in _tensorboards(trainer):
+                logger.log_hyperparams(_flat(dict(pl_module.hparams)), metrics=metric, step=trainer.global_step)
+            self._has_hyperparameters = True
 
 
 def _tensorboards(trainer: Trainer) -> list[TensorBoardLogger]:

@@ -51,7 +51,7 @@ class Throughput(Callback):
             "unique_text_share": self._unique / self._references,
             "peak_memory_gb": (torch.cuda.max_memory_allocated() if pl_module.device.type == "cuda" else peak) / 2**30,
         }
-        pl_module.log_dict({f"device/{name}": value for name, value in figures.items()})
+        pl_module.log_scalars({f"device/{name}": value for name, value in figures.items()})
         self._reset()
 
     @override

@@ -228,13 +228,15 @@ def collapse_report(
 
     Returns:
         ``{"reference_phase", "thresholds", "phases": [{"phase", "step", "measures", "findings"}], "findings"}``; the last are those
-        of the last entry, ``reference_phase`` is None where the history lacks it.
+        of the last entry, ``reference_phase`` is None where the history lacks it, and so is a measure that is not finite.
     """
     thresholds = thresholds or CollapseThresholds()
     phases: list[dict[str, Any]] = []
     reference: Mapping[str, float] | None = None
     for entry in history:
-        phases.append({**entry, "findings": collapse_verdict(entry["measures"], reference, thresholds)})
+        findings = collapse_verdict(entry["measures"], reference, thresholds)
+        measures = {name: value if isfinite(value) else None for name, value in entry["measures"].items()}
+        phases.append({"phase": entry["phase"], "step": entry["step"], "measures": measures, "findings": findings})
         if entry["phase"] == reference_phase:
             reference = entry["measures"]
     return {

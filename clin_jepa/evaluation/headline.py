@@ -19,8 +19,8 @@ def headline(drift: Mapping[str, Any]) -> str:
     >>> intervals = {"drift_percent": [[0, 0], [20, 44]], "mase": [[0.7, 0.8], [0.75, 0.9]], "skill_vs_mean": [[0.3, 0.4], [-0.1, 0.4]]}
     >>> print(headline({"context_hours": 24, "horizons": [1, 48], **figures, "ci95": intervals}))
     From 24 true hours, the forecast's error 48 h ahead is 32 % above that of its first hour (95 % interval +20 to +44 %): \
-the forecast drifts. At 48 h it beats copying the last state forward (MASE 0.83, 0.75 to 0.90) and cannot be told apart from the training mean \
-(skill +0.20, -0.10 to +0.40).
+the forecast drifts. At 48 h it beats copying the last state forward (MASE 0.83, 0.75 to 0.90) and cannot be told apart from \
+the training mean (skill +0.20, -0.10 to +0.40).
     """
     return f"{_drift_sentence(drift)} {_comparison_sentence(drift)}"
 

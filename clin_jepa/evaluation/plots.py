@@ -65,7 +65,7 @@ def plot_figure(curves: Mapping[str, Any], figure: str, axis_label: str, even: f
             axes.axhline(even, color=_INK, linewidth=0.8, alpha=0.5, zorder=0)
         _frame(axes, curves["models"], figure, even)
         axes.set_xlim(min(hours), max(max(hours), min(hours) + 1))
-        axes.set_xticks([hour for hour in hours if hour == 1 or hour % (6 if len(hours) > 12 else 2) == 0])
+        axes.set_xticks([hour for hour in hours if hour == 1 or hour % (6 if len(hours) > 12 else 1) == 0])
         axes.set_xlabel("forecast hour")
         axes.set_ylabel(axis_label)
         return _inline(plot, figure, f"{axis_label} at each forecast hour")
@@ -85,11 +85,12 @@ def plot_spectrum(singular_values: Mapping[str, Sequence[float]]) -> str:
         axes = plot.add_subplot()
         shades = mpl.colormaps["viridis"]
         for index, (phase, values) in enumerate(singular_values.items()):
-            colour = shades(0.15 + 0.7 * index / max(1, len(singular_values) - 1))
+            colour = shades(0.3 + 0.45 * index / max(1, len(singular_values) - 1))
             relative = [value / values[0] if values[0] > 0 else 0.0 for value in values]
             shown = [max(value, 1e-6) for value in relative]
             axes.plot(range(1, len(shown) + 1), shown, color=colour, linewidth=2, label=phase.replace("_", " "))
         axes.set_yscale("log")
+        axes.set_xlim(left=1)
         axes.set_xlabel("direction")
         axes.set_ylabel("singular value / largest")
         axes.legend(frameon=False, fontsize=9)

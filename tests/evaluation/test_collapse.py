@@ -14,6 +14,7 @@ from clin_jepa.evaluation.collapse import (
     singular_values,
     valid_hours,
 )
+from clin_jepa.evaluation.metrics_file import check_values
 
 
 def cloud(n_hours: int, spectrum: Tensor) -> Tensor:
@@ -122,6 +123,8 @@ def test_latents_that_are_not_finite_are_found(value: float) -> None:
     findings = collapse_verdict(collapse_measures(latents, torch.zeros(10)), None, CollapseThresholds())
     assert len(findings) == 1
     assert findings[0].startswith("the latents are not finite")
+    entry = {"phase": "joint", "step": 3, "measures": collapse_measures(latents, torch.zeros(10))}
+    check_values(collapse_report([entry], "joint"))
 
 
 def test_report_holds_only_phases_after_the_reference_against_it() -> None:
