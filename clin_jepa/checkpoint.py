@@ -8,9 +8,10 @@ from zipfile import BadZipFile
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
+from clin_jepa.encoder import TextEncoder
 from clin_jepa.errors import InputError
 
 CHECKPOINT_KEY = "clin_jepa"
@@ -88,9 +89,8 @@ def read_encoder_weights(path: Path, identity: dict[str, Any]) -> dict[str, Tens
     return {name.removeprefix("encoder."): v for name, v in checkpoint["state_dict"].items() if name.startswith("encoder.")}
 
 
-def without_frozen_base(state: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """The state without the frozen base weights: what trains, and the target adapter, stay."""
-    encoder = module.get_submodule("encoder")
+def without_frozen_base(state: dict[str, Tensor], encoder: TextEncoder) -> dict[str, Tensor]:
+    """A module's state without the frozen base weights of its ``encoder``: what trains, and the target adapter, stay."""
     kept = {id(p) for p in (*encoder.online_parameters().values(), *encoder.adapter_target_parameters().values())}
     names = {f"encoder.lm.{name}" for name, p in encoder.lm.named_parameters() if id(p) in kept}
     return {name: value for name, value in state.items() if not name.startswith("encoder.") or name in names}

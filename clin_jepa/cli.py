@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from clin_jepa.errors import InputError
+from clin_jepa.quiet import silence_expected_notices
 from clin_jepa.shipped_configs import resolve_config_names
 
 
@@ -84,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # LightningCLI and jsonargparse read the command line from here; passing it along would make LightningCLI warn.
     sys.argv = ["clinjepa", *(words if keeps_verb else words[1:])]
     sys.argv = resolve_config_names(sys.argv)
+    silence_expected_notices()
     try:
         run()
     except InputError as error:

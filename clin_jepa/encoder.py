@@ -5,6 +5,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -45,7 +46,7 @@ class TextEncoder(nn.Module):
         return isinstance(self.lm, PeftModel)
 
     @property
-    def causal_lm(self) -> nn.Module:
+    def causal_lm(self) -> Any:
         """The language model with its head, without the adapter wrapper."""
         return self.lm.get_base_model() if isinstance(self.lm, PeftModel) else self.lm
 
@@ -57,7 +58,8 @@ class TextEncoder(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.lm.parameters()).device
+        device: torch.device = next(self.lm.parameters()).device
+        return device
 
     @property
     def identity(self) -> dict[str, object]:
@@ -154,9 +156,7 @@ class TextEncoder(nn.Module):
 
     def _hidden(self, tokens: Tensor, packing: Packing) -> Tensor:
         decoder = self.causal_lm.get_decoder()
-        out = decoder(
-            input_ids=tokens.unsqueeze(0), position_ids=packing.position_N.unsqueeze(0), use_cache=False, packing=packing
-        )
+        out = decoder(input_ids=tokens.unsqueeze(0), position_ids=packing.position_N.unsqueeze(0), use_cache=False, packing=packing)
         hidden: Tensor = out.last_hidden_state[0]
         return hidden
 

@@ -125,9 +125,7 @@ def build_language_model(config: EncoderConfig) -> PreTrainedModel | PeftModel:
     if config.adaptation == "lora":
         if config.quantization == "nf4":
             model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-        lora = LoraConfig(
-            r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=list(config.lora_targets), task_type="CAUSAL_LM"
-        )
+        lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=list(config.lora_targets), task_type="CAUSAL_LM")
         try:
             model = get_peft_model(model, lora, adapter_name=ONLINE_ADAPTER)
         except ValueError as error:
@@ -156,9 +154,7 @@ def _from_scratch(config: EncoderConfig) -> PreTrainedModel:
         hf_config = Qwen3Config(**shape)
     else:
         hf_config = _load(AutoConfig.from_pretrained, config)
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(
-        hf_config, dtype=getattr(torch, config.dtype), attn_implementation=PACKED
-    )
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(hf_config, dtype=getattr(torch, config.dtype), attn_implementation=PACKED)
     return model
 
 

@@ -87,6 +87,8 @@ class ClinJEPA(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        # Frozen base weights are not in a checkpoint; `on_load_checkpoint` checks that everything else is.
+        self.strict_loading = False
         self.encoder_config = encoder
         self.predictor_config = predictor
         self.optimization = optimization
@@ -150,15 +152,10 @@ class ClinJEPA(LightningModule):
         module.load_state_dict(checkpoint["state_dict"], strict=False)
         return module.eval()
 
-    @property
-    def strict_loading(self) -> bool:
-        """Frozen base weights are not in a checkpoint; `on_load_checkpoint` checks that everything else is."""
-        return False
-
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.encoder.has_adapters:
-            checkpoint["state_dict"] = without_frozen_base(checkpoint["state_dict"], self)
+            checkpoint["state_dict"] = without_frozen_base(checkpoint["state_dict"], self.encoder)
         checkpoint[CHECKPOINT_KEY] = {
             "format": 1,
             "position": asdict(self.position),
@@ -170,7 +167,7 @@ class ClinJEPA(LightningModule):
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         about = check_encoder(checkpoint, self.encoder.identity)
-        expected = without_frozen_base(self.state_dict(), self) if self.encoder.has_adapters else self.state_dict()
+        expected = without_frozen_base(self.state_dict(), self.encoder) if self.encoder.has_adapters else self.state_dict()
         missing = expected.keys() - checkpoint["state_dict"].keys()
         wrong = [name for name, value in checkpoint["state_dict"].items() if name in expected and expected[name].shape != value.shape]
         if missing or wrong:
@@ -205,7 +202,7 @@ class ClinJEPA(LightningModule):
                 latent_UD = self.encoder(batch.token_N, batch.length_U)
         else:
             latent_UD = cache.latents(batch.text_id_U, self.encoder)
-        return self._normalized(latent_UD)
+        return self.normalized(latent_UD)
 
     def target_state_latents(self, batch: TrajectoryBatch, online_UD: Tensor) -> Tensor:
         """Latents that predictions are compared with, ``[B, T, D]``, without gradient; padded hours hold those of some real text."""
@@ -213,13 +210,14 @@ class ClinJEPA(LightningModule):
             return online_UD.detach()[batch.state_BT]
         used_U, place_BT = torch.unique(batch.state_BT, return_inverse=True)
         token_N, length_U = _select_texts(batch.token_N, batch.length_U, used_U)
-        return self._normalized(self.target(token_N, length_U))[place_BT]
+        return self.normalized(self.target(token_N, length_U))[place_BT]
 
     def arrange(self, latent_UD: Tensor, batch: TrajectoryBatch) -> Latents:
         """Latents by window and hour."""
         return Latents(latent_UD[batch.static_B], latent_UD[batch.state_BT], latent_UD[batch.action_BT])
 
-    def _normalized(self, latent_UD: Tensor) -> Tensor:
+    def normalized(self, latent_UD: Tensor) -> Tensor:
+        """The latents as predictor and target see them: layer-normed if so configured, else unchanged."""
         return layer_norm(latent_UD, latent_UD.shape[-1:]) if self.normalize_latents else latent_UD
 
     def _frozen_cache(self) -> LatentCache | None:
@@ -228,9 +226,7 @@ class ClinJEPA(LightningModule):
             return None
         if self._cache is None:
             folder = Path(self.trainer.default_root_dir) / "latents"
-            self._cache = LatentCache(
-                folder, datamodule.tokens, self.encoder.fingerprint(), self.encoder.latent_dim, self.latent_cache
-            )
+            self._cache = LatentCache(folder, datamodule.tokens, self.encoder.fingerprint(), self.encoder.latent_dim, self.latent_cache)
             if self.trainer.is_global_zero and self.trainer.training:
                 remove_other_caches(folder, keep=self._cache.fingerprint)
         return self._cache
@@ -261,10 +257,16 @@ class ClinJEPA(LightningModule):
 
         Unlike ``self.log``, which within an epoch repeats the last value of every name, a figure is written only when it is measured.
         """
-        trainer = self.trainer
-        if trainer.global_step % max(trainer.log_every_n_steps, 1) == 0:
-            for logger in trainer.loggers:
-                logger.log_metrics({name: float(torch.as_tensor(value).detach()) for name, value in values.items()}, step=trainer.global_step)
+        if self.logs_now:
+            figures = {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
+            for logger in self.loggers:
+                logger.log_metrics(figures, step=self.trainer.global_step)
+
+    @property
+    def logs_now(self) -> bool:
+        """Whether this optimizer step is one of every ``trainer.log_every_n_steps``."""
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return self.trainer.global_step % max(every, 1) == 0
 
     def _losses(self, batch: TrajectoryBatch) -> tuple[Tensor, Tensor]:
         online_UD = self.online_latents(batch)
@@ -279,9 +281,7 @@ class ClinJEPA(LightningModule):
         forced = teacher_forced_loss(pred_BTD, target_BTD, batch.mask_BT, self.reduction)
         start_B = draw_rollout_starts(batch.n_hours, self.horizon)
         chained = self.regime.rollout == "chained"
-        rollout = rollout_loss(
-            predict, pred_BTD, latents.state_BTD, target_BTD, start_B, self.horizon, chained, self.reduction
-        )
+        rollout = rollout_loss(predict, pred_BTD, latents.state_BTD, target_BTD, start_B, self.horizon, chained, self.reduction)
         return forced, rollout
 
     @override
@@ -319,6 +319,7 @@ class ClinJEPA(LightningModule):
         keep = batch.mask_BT
         return {
             "stay_id": batch.stay_id_B[:, None].expand_as(keep)[keep],
+            "window_start": batch.hour_BT[:, :1].expand_as(keep)[keep],
             "hour": batch.hour_BT[keep],
             "latent": latents.state_BTD[keep],
             "predicted_next": pred_BTD[keep],
@@ -337,7 +338,7 @@ class ClinJEPA(LightningModule):
 
     @override
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        if self.trainer.global_step % max(self.trainer.log_every_n_steps, 1):
+        if not self.logs_now:
             return
         for group in optimizer.param_groups:
             gradients = [p.grad for p in group["params"] if p.grad is not None]

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -79,11 +80,9 @@ class TargetEncoder(nn.Module):
     @torch.no_grad()
     def forward(self, token_N: Tensor, length_U: Tensor) -> Tensor:
         """Target latents of texts, ``[U, D]`` float32, without gradient; arguments as in `TextEncoder.forward`."""
-        if self.copy_ is not None:
-            latents: Tensor = self.copy_(token_N, length_U)
-            return latents
-        with self.encoder.target_weights():
-            latents = self.encoder(token_N, length_U)
+        weights = self.encoder.target_weights() if self.copy_ is None else nullcontext()
+        with weights:
+            latents: Tensor = (self.copy_ or self.encoder)(token_N, length_U)
         return latents
 
     def update(self, tau: float) -> None:

@@ -1,7 +1,5 @@
 """LightningCLI for Clin-JEPA: fit, validate, test and predict."""
 
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,14 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import TensorBoardLogger
 from typing_extensions import override
 
-from clin_jepa.callbacks import CollapseMonitor, CurriculumProgressBar, RolloutMonitor, TensorBoardPage, Throughput
+from clin_jepa.callbacks import (
+    CollapseMonitor,
+    CurriculumProgressBar,
+    PredictionWriter,
+    RolloutMonitor,
+    TensorBoardPage,
+    Throughput,
+)
 from clin_jepa.callbacks.phase import PhaseChain
 from clin_jepa.checkpoint import AtomicCheckpointIO, read_checkpoint
 from clin_jepa.data.datamodule import TrajectoryDataModule
@@ -51,6 +56,8 @@ class TrainingCLI(LightningCLI):
         config = self._get(self.config_init, "trainer")
         run, fits = Path(self.config[self.subcommand].run), self.subcommand == "fit"
         self.trainer_defaults["callbacks"] = [TensorBoardPage(), Throughput(), CurriculumProgressBar()]
+        if self.subcommand == "predict":
+            self.trainer_defaults["callbacks"].append(PredictionWriter(run / "predictions"))
         if fits and config.enable_checkpointing is not False and not config.fast_dev_run:
             every = self.config[self.subcommand].checkpoint_every
             checkpoints = ModelCheckpoint(
@@ -75,6 +82,10 @@ class TrainingCLI(LightningCLI):
         if path is not None:
             read_checkpoint(Path(path))
             config.ckpt_path = self.config_init[self.subcommand].ckpt_path = str(path)
+        if self.subcommand == "predict":
+            self.config_init[self.subcommand].return_predictions = False  # they go to disk, batch by batch
+        # Never run code from a checkpoint.
+        config.weights_only = self.config_init[self.subcommand].weights_only = True
 
 
 class RunConfig(SaveConfigCallback):
@@ -92,11 +103,6 @@ def run_training_cli() -> None:
     Raises:
         InputError: If something the user gave does not fit.
     """
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-    warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided.*")
-    warnings.filterwarnings("ignore", message=".*isn't a subclass of.*|.*is an instance of `nn.Module` and is already saved.*")
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_not_advertising)
     TrainingCLI(
         ClinJEPA,
         TrajectoryDataModule,
@@ -120,7 +126,7 @@ def _continued_checkpoint(given: str | None, run: Path, trainer: Trainer) -> Pat
     """The checkpoint that training continues: the one given, or the previous phase's in the run folder."""
     if given:
         return Path(given) if given != "last" else run / "checkpoints" / "last.ckpt"
-    phases = PhaseChain.of(trainer.callbacks).spans
+    phases = PhaseChain.of_trainer(trainer).spans
     if not phases or phases[0].start == 0:
         return None
     before = run / "checkpoints" / f"phase{phases[0].phase.follows}.ckpt"
@@ -137,8 +143,3 @@ def _newest_phase_checkpoint(run: Path) -> Path:
     if not checkpoints:
         raise InputError(f"{run} holds no finished phase (checkpoints/phase*.ckpt): give a run with --run, or a file with --ckpt_path")
     return checkpoints[-1]
-
-
-def _not_advertising(record: logging.LogRecord) -> bool:
-    """Whether a log line of Lightning is more than a tip for a product."""
-    return "litlogger" not in record.getMessage().lower() and "litmodels" not in record.getMessage().lower()

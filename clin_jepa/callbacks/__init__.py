@@ -5,6 +5,7 @@ from clin_jepa.callbacks.ema_alignment import EMAAlignment
 from clin_jepa.callbacks.hard_sync import HardSync
 from clin_jepa.callbacks.joint_refinement import JointRefinement
 from clin_jepa.callbacks.next_token_tuning import NextTokenTuning
+from clin_jepa.callbacks.prediction_writer import PredictionWriter
 from clin_jepa.callbacks.predictor_finalization import PredictorFinalization
 from clin_jepa.callbacks.predictor_warmup import PredictorWarmup
 from clin_jepa.callbacks.progress_bar import CurriculumProgressBar
@@ -19,6 +20,7 @@ __all__ = [
     "HardSync",
     "JointRefinement",
     "NextTokenTuning",
+    "PredictionWriter",
     "PredictorFinalization",
     "PredictorWarmup",
     "RolloutMonitor",

@@ -60,7 +60,7 @@ class CollapseMonitor(Callback):
         measures = collapse_measures(torch.stack(list(self._rows.values())), stay_N)
         self._rows = {}
         position = pl_module.position
-        self.history.append({"step": trainer.global_step, "phase": position.number, "measures": measures})
+        self.history.append({"step": trainer.global_step, "phase": f"{position.number} {position.name}", "measures": measures})
         pl_module.log_dict({f"collapse/{name}": value for name, value in measures.items()})
         if position.number <= PredictorWarmup.number or self.reference is None:
             self.reference = measures

@@ -47,6 +47,6 @@ class EMAPhase(Phase):
         assert isinstance(pl_module, ClinJEPA)
         if stepped and self.is_active(pl_module):
             pl_module.target.update(self.tau)
-            if trainer.global_step % trainer.log_every_n_steps == 0:
+            if pl_module.logs_now:
                 pl_module.log_scalars({"phase/online_target_gap": pl_module.target.gap()})
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)

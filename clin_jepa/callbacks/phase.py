@@ -69,21 +69,21 @@ class Phase(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
             return
-        chain = PhaseChain.of(trainer.callbacks)
+        chain = PhaseChain.of_trainer(trainer)
         self._span = chain.span_of(self)
         if self is chain.spans[0].phase:
             chain.attach(trainer, _clin_jepa(pl_module))
 
     @override
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        if self._span is not None and self is PhaseChain.of(trainer.callbacks).spans[0].phase:
+        if self._span is not None and self is PhaseChain.of_trainer(trainer).spans[0].phase:
             position = PhasePosition(**checkpoint[CHECKPOINT_KEY]["position"])
-            PhaseChain.of(trainer.callbacks).check_start(int(checkpoint["global_step"]), position)
+            PhaseChain.of_trainer(trainer).check_start(int(checkpoint["global_step"]), position)
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.ckpt_path is None and self is PhaseChain.of(trainer.callbacks).spans[0].phase:
-            PhaseChain.of(trainer.callbacks).check_start(0, PhasePosition())
+        if trainer.ckpt_path is None and self is PhaseChain.of_trainer(trainer).spans[0].phase:
+            PhaseChain.of_trainer(trainer).check_start(0, PhasePosition())
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -163,6 +163,11 @@ class PhaseChain:
                 f"{type(rivals[0]).__name__} freezes or averages weights that the phases own: remove it from trainer.callbacks"
             )
         return cls(tuple(spans))
+
+    @classmethod
+    def of_trainer(cls, trainer: Trainer) -> "PhaseChain":
+        """The chain of the phases in ``trainer.callbacks``; raises as `of` does."""
+        return cls.of(trainer.callbacks)  # type: ignore[attr-defined]
 
     @property
     def end(self) -> int:

@@ -40,7 +40,7 @@ class Throughput(Callback):
         self._references += 2 * hours + batch.n_windows
         self._unique += len(batch.text_id_U)
         self._batches += 1
-        if trainer.global_step % trainer.log_every_n_steps or not isinstance(pl_module, ClinJEPA):
+        if not isinstance(pl_module, ClinJEPA) or not pl_module.logs_now:
             return
         seconds = time.perf_counter() - self._since
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT

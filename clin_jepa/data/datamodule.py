@@ -168,7 +168,7 @@ class TrajectoryDataModule(pl.LightningDataModule):
 
     def _loader(self, windows: WindowDataset, **options: Any) -> DataLoader[TrajectoryBatch]:
         # Forked workers hang where Polars has run threads; a fork server starts from a clean process.
-        workers = {"multiprocessing_context": "forkserver", "persistent_workers": True} if self.num_workers else {}
+        workers: dict[str, Any] = {"multiprocessing_context": "forkserver", "persistent_workers": True} if self.num_workers else {}
         return DataLoader(
             windows,  # type: ignore[arg-type]
             collate_fn=_Collate(self.tokens),

@@ -53,9 +53,7 @@ class LatentCache:
         if not (self.folder / "about.json").is_file():
             self._create(folder, about)
         kind = np.float32 if dtype == "float32" else np.uint16
-        self._latent_UD: NDArray[Any] = np.memmap(
-            self.folder / "latents.bin", dtype=kind, mode="r+", shape=(tokens.n_texts, latent_dim)
-        )
+        self._latent_UD: NDArray[Any] = np.memmap(self.folder / "latents.bin", dtype=kind, mode="r+", shape=(tokens.n_texts, latent_dim))
         self._page_U = _page_of_each_text(tokens)
         self._full_P: NDArray[np.uint8] = np.memmap(
             self.folder / "pages.bin", dtype=np.uint8, mode="r+", shape=(int(self._page_U[-1]) + 1,)
@@ -88,7 +86,8 @@ class LatentCache:
     def missing(self, text_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pages that hold one of the texts and are not encoded yet, ascending."""
         pages = np.unique(self._page_U[text_ids])
-        return pages[self._full_P[pages] == 0]
+        missing: NDArray[np.int64] = pages[self._full_P[pages] == 0]
+        return missing
 
     def latents(self, text_ids: Tensor, encode: Encode) -> Tensor:
         """Latents of texts, encoding the pages that are missing.

@@ -21,6 +21,9 @@ from clin_jepa.errors import InputError
 SCHEMA_VERSION = 1
 SPLITS = ("train", "tuning", "held_out")
 
+# What an action text says of an hour without treatment.
+NO_ACTION_SENTENCE = "no interventions recorded"
+
 _STAY_COLUMNS = ("stay_id", "subject_id", "split", "n_hours", "static_text")
 _HOUR_COLUMNS = ("stay_id", "hour", "state_text", "action_text")
 

@@ -1,0 +1,33 @@
+"""The three treatment scenarios of a rollout: the true actions, the last one kept, and none."""
+
+from collections.abc import Sequence
+
+from clin_jepa.data.trajectory_store import NO_ACTION_SENTENCE
+
+
+def action_text(hour: int, treatments: str) -> str:
+    """The text of an hour's treatments.
+
+    >>> action_text(30, "propofol: 50 mg/hour")
+    't=30h | propofol: 50 mg/hour'
+    """
+    return f"t={hour}h | {treatments}"
+
+
+def last_action_kept(last_text: str, hours: Sequence[int]) -> list[str]:
+    """The last true action, under the stamps of the hours ahead.
+
+    >>> last_action_kept("t=23h | propofol: 50 mg/hour", [24, 25])
+    ['t=24h | propofol: 50 mg/hour', 't=25h | propofol: 50 mg/hour']
+    """
+    _, _, treatments = last_text.partition(" | ")
+    return [action_text(hour, treatments) for hour in hours]
+
+
+def no_action(hours: Sequence[int]) -> list[str]:
+    """No treatment in any of the hours ahead.
+
+    >>> no_action([24])
+    ['t=24h | no interventions recorded']
+    """
+    return [action_text(hour, NO_ACTION_SENTENCE) for hour in hours]

@@ -1,0 +1,166 @@
+"""Evaluate a run: rollout drift beside simple forecasts, and collapse figures: ``clinjepa evaluate``."""
+
+import importlib.metadata
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from clin_jepa import __version__
+from clin_jepa.data.datamodule import Split
+from clin_jepa.errors import InputError
+from clin_jepa.evaluation.collapse import collapse_measures, collapse_report, singular_values
+from clin_jepa.evaluation.drift import drift_curves, drift_report
+from clin_jepa.evaluation.drift_table import drift_table
+from clin_jepa.evaluation.finished_run import FinishedRun, open_run
+from clin_jepa.evaluation.metrics_file import read_metrics, write_metrics
+from clin_jepa.evaluation.rollout_errors import rollout_errors, split_hours
+from clin_jepa.evaluation.store_latents import StoreLatents
+from clin_jepa.evaluation.windows import choose_windows
+
+_VERSIONS = ("torch", "lightning", "transformers", "peft", "polars", "duckdb")
+_SINGULAR_VALUES = 256
+
+
+def evaluate(
+    run: str | Path,
+    checkpoint: str | Path | None = None,
+    store: str | Path | None = None,
+    split: Split = "held_out",
+    context_hours: int = 24,
+    horizon_hours: int = 48,
+    minimum_windows: int = 10,
+    draws: int = 500,
+    batch_size: int = 64,
+    device: str = "auto",
+    seed: int = 0,
+) -> Path:
+    """Measure how a run's forecasts hold up, and write ``evaluation/metrics.json`` and ``evaluation/report.html`` into its folder.
+
+    Args:
+        run: Folder of a finished run.
+        checkpoint: Checkpoint to evaluate; by default that of phase 5.
+        store: Trajectory store to evaluate on; by default the one trained on.
+        split: Split to evaluate on.
+        context_hours: True hours before each forecast.
+        horizon_hours: Hours of each forecast.
+        minimum_windows: Where fewer windows are long enough, context and horizon are shortened until this many are.
+        draws: Bootstrap draws, by stay, behind each 95 % interval.
+        batch_size: Windows rolled out at a time.
+        device: Where the model runs: auto, cpu, cuda or cuda:N.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: If the run is not finished, a file does not fit, or no stay is long enough.
+    """
+    opened = open_run(Path(run), _path(checkpoint), _path(store), device)
+    hours = split_hours(opened.data, split)
+    if not len(hours.n_hours):
+        raise InputError(f"{opened.data.store.path}: no stay is in the split {split}: give another one with --split")
+    windows = choose_windows(
+        hours.n_hours,
+        context_hours=context_hours,
+        horizon_hours=horizon_hours,
+        stride=opened.data.windowing.stride,
+        minimum=minimum_windows,
+    )
+    longest = opened.module.predictor_config.max_hours
+    if windows.context_hours + windows.horizon_hours - 1 > longest:
+        raise InputError(
+            f"{context_hours} h of context and {horizon_hours} h of horizon do not fit the predictor's {longest} positions: "
+            "lower --context_hours or --horizon_hours"
+        )
+    latents = StoreLatents(opened.module, opened.data.tokens, opened.data.tokenizer(), opened.folder / "latents")
+    state_MD = latents.of_texts(hours.state_id_M, progress=f"encode {split}")
+    measures = collapse_measures(state_MD, torch.from_numpy(hours.stay_M))
+    errors = rollout_errors(opened.module, opened.data, latents, split, windows, batch_size)
+    spread = measures["mean_absolute_deviation"]
+    output = opened.folder / "evaluation"
+    metrics = write_metrics(
+        {
+            "dataset": _dataset(opened),
+            "encoder": _encoder(opened),
+            "run": _run(opened, split),
+            "drift": drift_report(errors, windows, spread, draws=draws, seed=seed),
+            "collapse": _collapse(opened, split, measures),
+        },
+        output / "metrics.json",
+    )
+    spectrum = singular_values(state_MD)[:_SINGULAR_VALUES].tolist()
+    curves = {
+        "drift": drift_curves(errors, windows, spread, draws=draws, seed=seed),
+        "singular_values": {f"{split}, after {opened.module.position.name}": spectrum},
+    }
+    # Plots and templates come with the evaluation extra.
+    from clin_jepa.evaluation.report import write_report
+
+    content = read_metrics(metrics)
+    report = write_report(content, curves, output / "report.html")
+    print(drift_table(content))
+    print(f"metrics: {metrics}\nreport:  {report}")
+    return report
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _dataset(opened: FinishedRun) -> dict[str, Any]:
+    about, splits = opened.data.store.dataset, {}
+    for split in opened.data.store.stays["split"].unique().sort():
+        hours = split_hours(opened.data, split)
+        windows = opened.data.windows(split)
+        splits[split] = {"stays": len(hours.n_hours), "windows": len(windows), "hours": int(hours.n_hours.sum())}
+    keys = ("source", "source_version", "time_policy", "schema_version", "content_hash")
+    return {**{key: about.get(key) for key in keys}, "splits": splits}
+
+
+def _encoder(opened: FinishedRun) -> dict[str, Any]:
+    encoder = opened.module.encoder
+    trained = sum(parameter.numel() for parameter in encoder.online_parameters().values())
+    shape: Any = encoder.identity["shape"]
+    about = {key: value for key, value in encoder.identity.items() if key not in ("shape", "hash")}
+    return {**about, **shape, "trained_parameters": trained, "fingerprint": encoder.fingerprint()}
+
+
+def _run(opened: FinishedRun, split: Split) -> dict[str, Any]:
+    module, config = opened.module, opened.folder / "config.yaml"
+    return {
+        "name": opened.folder.resolve().name,
+        "checkpoint": opened.checkpoint.name,
+        "phase": module.position.number,
+        "step": opened.step,
+        "split": split,
+        "predictor_parameters": sum(parameter.numel() for parameter in module.predictor.parameters()),
+        "settings": _plain(yaml.safe_load(config.read_text(encoding="utf-8"))),
+        "versions": {
+            "clin-jepa": __version__,
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _VERSIONS},
+        },
+    }
+
+
+def _collapse(opened: FinishedRun, split: Split, measures: dict[str, float]) -> dict[str, Any]:
+    """Figures at the last validation of each phase, and those of the evaluated split."""
+    last_of_phase = {entry["phase"]: entry for entry in opened.history}
+    history = list(last_of_phase.values())
+    evaluated: dict[str, Any] = {"phase": f"evaluation, {split}", "step": opened.step, "measures": measures}
+    if not history:
+        return collapse_report([evaluated], evaluated["phase"])
+    warmups = [entry["phase"] for entry in history if entry["phase"].startswith("1 ")]
+    return collapse_report([*history, evaluated], (warmups or [history[0]["phase"]])[0])
+
+
+def _plain(value: Any) -> Any:
+    """Settings without what JSON cannot hold."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -1,0 +1,86 @@
+"""FinishedRun: the model, the data and the settings of a trained run, for evaluation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from clin_jepa.checkpoint import CHECKPOINT_KEY, read_checkpoint
+from clin_jepa.data.datamodule import TrajectoryDataModule
+from clin_jepa.data.windows import Windowing
+from clin_jepa.errors import InputError
+from clin_jepa.module import ClinJEPA
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A trained run.
+
+    Args:
+        folder: The run folder.
+        checkpoint: The checkpoint that is evaluated.
+        step: Optimizer steps behind it.
+        history: What the collapse monitor saw at each validation.
+        module: The model, frozen, on the evaluation device.
+        data: The data it was trained on, or another store given instead.
+    """
+
+    folder: Path
+    checkpoint: Path
+    step: int
+    history: list[dict[str, Any]]
+    module: ClinJEPA
+    data: TrajectoryDataModule
+
+
+def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str) -> FinishedRun:
+    """Open a run for evaluation.
+
+    Args:
+        run: The run folder.
+        checkpoint: A checkpoint of it; by default that of phase 5.
+        store: A trajectory store; by default the one trained on.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises:
+        InputError: If the folder is no run, phase 5 is not finished, or a file does not fit.
+    """
+    if not (run / "config.yaml").is_file():
+        raise InputError(f"{run} is not a run folder (no config.yaml in it): give the folder that 'clinjepa fit --run' named")
+    path = checkpoint or run / "checkpoints" / "phase5.ckpt"
+    if checkpoint is None and not path.is_file():
+        raise InputError(
+            f"{run} has no finished phase 5 ({path} is missing): finish the curriculum, or name a checkpoint with --checkpoint"
+        )
+    content = read_checkpoint(path)
+    settings = dict(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"])
+    settings["windowing"] = Windowing(**settings["windowing"])
+    # Links are not written into the saved config; the checkpoint knows what they were.
+    settings["tokenizer"] = content["hyper_parameters"]["encoder"]["base"]
+    if store is not None:
+        settings.update(store=str(store), token_folder=None)
+    module = ClinJEPA.from_checkpoint(path).requires_grad_(False).to(_device(device))
+    history = _monitor_state(content).get("history", [])
+    step = int(content["global_step"])
+    if content[CHECKPOINT_KEY]["position"]["number"] < 1:
+        raise InputError(f"{path} is from before the predictor was trained: name a later checkpoint with --checkpoint")
+    return FinishedRun(run, path, step, history, module, TrajectoryDataModule(**settings))
+
+
+def _monitor_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    states: dict[str, dict[str, Any]] = checkpoint.get("callbacks", {})
+    return next((state for key, state in states.items() if "CollapseMonitor" in key), {})
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"--device {name!r} is unknown: use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"--device {name!r}: no CUDA device is here; use auto or cpu")
+    return device

@@ -1,0 +1,130 @@
+"""Errors of the model's rollouts and of the simple forecasts, on the fixed windows."""
+
+# Shapes: N windows, B windows at a time, C context hours, H horizon hours, D latent features.
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from clin_jepa.data.datamodule import Split, TrajectoryDataModule
+from clin_jepa.evaluation import model_names as names
+from clin_jepa.evaluation.action_arms import last_action_kept, no_action
+from clin_jepa.evaluation.drift import error_curve
+from clin_jepa.evaluation.forecasts import copy_forward, linear_extrapolation, mean_by_hour, training_mean
+from clin_jepa.evaluation.store_latents import StoreLatents
+from clin_jepa.evaluation.windows import EvaluationWindows
+from clin_jepa.module import ClinJEPA
+
+# Hours beyond a stay's first two weeks are not in a store.
+_MOST_HOURS = 336
+
+
+@dataclass(frozen=True)
+class SplitHours:
+    """Every hour of the stays of a split, each once.
+
+    Args:
+        stay_rows: Row of each stay in the token store.
+        n_hours: Hours of each stay.
+        state_id_M: Number of each hour's state text.
+        stay_M: Position of each hour's stay among the split's stays.
+        hour_M: Hour of stay.
+    """
+
+    stay_rows: NDArray[np.int64]
+    n_hours: NDArray[np.int64]
+    state_id_M: NDArray[np.int64]
+    stay_M: NDArray[np.int64]
+    hour_M: NDArray[np.int64]
+
+
+def split_hours(data: TrajectoryDataModule, split: Split) -> SplitHours:
+    """The hours of a split's stays, in the order of the store."""
+    tokens = data.tokens
+    rows = data.store.stays.with_row_index("row").filter(pl.col("split") == split)["row"].to_numpy().astype(np.int64)
+    first, n_hours = tokens.first_row_S[rows], tokens.first_row_S[rows + 1] - tokens.first_row_S[rows]
+    stay_M = np.repeat(np.arange(len(rows)), n_hours)
+    hour_M = np.arange(int(n_hours.sum())) - np.repeat(np.cumsum(n_hours) - n_hours, n_hours)
+    return SplitHours(rows, n_hours, tokens.state_H[np.repeat(first, n_hours) + hour_M], stay_M, hour_M)
+
+
+def rollout_errors(
+    module: ClinJEPA, data: TrajectoryDataModule, latents: StoreLatents, split: Split, windows: EvaluationWindows, batch_size: int
+) -> dict[str, Tensor]:
+    """Mean absolute error of each forecast, window and hour.
+
+    Args:
+        module: The frozen model.
+        data: Its data.
+        latents: Latents of its texts.
+        split: The split that the windows are of.
+        windows: The fixed windows.
+        batch_size: Windows rolled out at a time.
+
+    Returns:
+        By the names of `model_names`, ``[N, H]`` each.
+    """
+    tokens, hours = data.tokens, split_hours(data, split)
+    context, horizon = windows.context_hours, windows.horizon_hours
+    train = split_hours(data, "train")
+    mean_KD, count_K = mean_by_hour(
+        latents.of_texts(train.state_id_M, progress="encode train"), torch.from_numpy(train.hour_M), _MOST_HOURS
+    )
+    texts = _action_texts(data, hours)
+    errors: dict[str, list[Tensor]] = {}
+    for begin in tqdm(range(0, len(windows), batch_size), desc="roll out", unit="batch"):
+        stay_B = windows.stay_index_N[begin : begin + batch_size]
+        start_B = windows.start_N[begin : begin + batch_size]
+        row_BL = (tokens.first_row_S[hours.stay_rows[stay_B]] + start_B)[:, None] + np.arange(context + horizon)
+        state_BLD = latents.of_texts(tokens.state_H[row_BL])
+        action_BLD = latents.of_texts(tokens.action_H[row_BL])[:, :-1]
+        static_BD = latents.of_texts(tokens.static_S[hours.stay_rows[stay_B]])
+        context_BCD, future_BHD = state_BLD[:, :context], state_BLD[:, context:]
+        arms = {names.TRUE_ACTIONS: action_BLD, **_scenarios(latents, texts, stay_B, start_B, context, action_BLD)}
+        forecasts = {
+            **{arm: _roll_out(module, static_BD, context_BCD, actions) for arm, actions in arms.items()},
+            names.COPY_FORWARD: copy_forward(context_BCD, horizon),
+            names.TRAINING_MEAN: training_mean(mean_KD, count_K, torch.from_numpy(start_B + context), horizon),
+            names.LINEAR: linear_extrapolation(context_BCD, horizon),
+        }
+        for name, forecast_BHD in forecasts.items():
+            errors.setdefault(name, []).append(error_curve(forecast_BHD, future_BHD))
+    return {name: torch.cat(parts) for name, parts in errors.items()}
+
+
+def _action_texts(data: TrajectoryDataModule, hours: SplitHours) -> list[list[str]]:
+    """The action texts of each stay of a split, by hour."""
+    ids = data.store.stays["stay_id"].gather(hours.stay_rows)
+    table = data.store.scan_hours().filter(pl.col("stay_id").is_in(ids.implode())).sort("stay_id", "hour").collect()
+    by_stay = dict(table.group_by("stay_id", maintain_order=True).agg("action_text").iter_rows())
+    return [by_stay[stay_id] for stay_id in ids]
+
+
+def _scenarios(
+    latents: StoreLatents, texts: list[list[str]], stay_B: NDArray[np.int64], start_B: NDArray[np.int64], context: int, action_BLD: Tensor
+) -> dict[str, Tensor]:
+    """Actions of the two other arms: true within the context, a scenario after it."""
+    ahead = action_BLD.shape[1] - context
+    kept: list[str] = []
+    none: list[str] = []
+    for stay, start in zip(stay_B.tolist(), start_B.tolist(), strict=True):
+        hours = range(start + context, start + context + ahead)
+        kept += last_action_kept(texts[stay][start + context - 1], hours)
+        none += no_action(hours)
+    scenarios = {}
+    for arm, arm_texts in ((names.LAST_ACTION, kept), (names.NO_ACTION, none)):
+        future_BHD = latents.of_new_texts(arm_texts).view(len(stay_B), ahead, -1) if ahead else action_BLD[:, context:]
+        scenarios[arm] = torch.cat([action_BLD[:, :context], future_BHD], dim=1)
+    return scenarios
+
+
+@torch.no_grad()
+def _roll_out(module: ClinJEPA, static_BD: Tensor, context_BCD: Tensor, action_BLD: Tensor) -> Tensor:
+    device = module.predictor.positions.device
+    rolled: Tensor = module.predictor.rollout(static_BD.to(device), context_BCD.to(device), action_BLD.to(device))
+    return rolled.cpu()

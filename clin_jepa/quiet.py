@@ -1,0 +1,25 @@
+"""Notices of other libraries that tell a user of Clin-JEPA nothing and look like trouble."""
+
+import logging
+import warnings
+
+_WARNINGS = (
+    ".*does not have many workers.*",  # windows are assembled in microseconds from memory-mapped files
+    ".*Checkpoint directory .* exists and is not empty.*",  # phases share their run's folder, guarded by our own check
+    ".*callbacks used to create the checkpoint need to be provided.*",  # a phase's state is the module's
+    ".*isinstance.treespec, LeafSpec.*",  # Lightning 2.6 on torch 2.13
+)
+
+
+def silence_expected_notices() -> None:
+    """Silence what is expected; everything else stays audible."""
+    for message in _WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # an optional CPU kernel is missing
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_tip)
+    logging.getLogger("lightning.fabric.utilities.rank_zero").addFilter(_is_no_tip)
+
+
+def _is_no_tip(record: logging.LogRecord) -> bool:
+    text = record.getMessage().lower()
+    return "litlogger" not in text and "litmodels" not in text and "tip:" not in text
