@@ -88,27 +88,36 @@ class Phase(Callback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module = _clin_jepa(pl_module)
-        if self.is_active(module):
+        if self.is_active(module):  # resumed within this phase
             module.regime = self.regime(module)
-        self._advance(trainer, module)
+
+    @override
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._begin(trainer, _clin_jepa(pl_module))
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self._advance(trainer, _clin_jepa(pl_module))
+        self._finish(trainer, _clin_jepa(pl_module))
 
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A chain without steps, such as hard sync alone, never enters the training loop.
-        self._advance(trainer, _clin_jepa(pl_module))
+        self._finish(trainer, _clin_jepa(pl_module))
 
-    def _advance(self, trainer: Trainer, module: ClinJEPA) -> None:
+    def _begin(self, trainer: Trainer, module: ClinJEPA) -> None:
+        """Enter at the first batch, so that a validation at the edge still belongs to the phase before."""
         assert self._span is not None
-        step = trainer.global_step
-        if module.position.number < self.number and module.position.finished and step >= self._span.start:
+        if module.position.number < self.number and module.position.finished and trainer.global_step >= self._span.start:
             self.enter(module)
             module.regime = self.regime(module)
             module.position = PhasePosition(self.number, self.name, finished=False)
-        if self.is_active(module) and step >= self._span.end:
+
+    def _finish(self, trainer: Trainer, module: ClinJEPA) -> None:
+        """End after the last step; a phase without steps begins and ends right behind the phase before."""
+        assert self._span is not None
+        if self.steps == 0:
+            self._begin(trainer, module)
+        if self.is_active(module) and trainer.global_step >= self._span.end:
             self.leave(module)
             module.position = PhasePosition(self.number, self.name, finished=True)
             trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / f"phase{self.number}.ckpt")

@@ -15,7 +15,7 @@ _LAYOUT = {
     "Health of the phases": {
         "Phase": ["Multiline", ["phase/number"]],
         "Loss": ["Multiline", ["train/loss_teacher_forced", "train/loss_rollout", "train/next_token_loss", "val/loss"]],
-        "One hour ahead against copy-forward (MASE)": ["Multiline", ["val/mase_h1", "rollout/mase_h1"]],
+        "One hour ahead against copy-forward (MASE)": ["Multiline", ["val/mase_h1", r"rollout/mase_h1$"]],
         "Forecast against copy-forward (MASE)": ["Multiline", [r"rollout/mase_h\d+"]],
         "Drift of the rollout, percent": ["Multiline", [r"rollout/drift_percent_h\d+"]],
         "Effective rank of the latents": ["Multiline", ["collapse/rankme", "collapse/participation_ratio"]],
