@@ -20,10 +20,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: setup
-	rm -rf runs/demo_sft runs/demo
 	$(BIN)/clinjepa extract --source meds --input "$$($(BIN)/python -m data_pipelines.demo_data)" --output $(STORE) --overwrite true
-	$(BIN)/clinjepa fit --config demo_sft.yaml --data.store $(STORE)
-	$(BIN)/clinjepa fit --config demo.yaml --data.store $(STORE) --model.encoder.weights runs/demo_sft/checkpoints/phase0.ckpt
+	$(BIN)/clinjepa fit --config demo_sft.yaml --data.store $(STORE) --overwrite true
+	$(BIN)/clinjepa fit --config demo.yaml --data.store $(STORE) --model.encoder.weights runs/demo_sft/checkpoints/phase0.ckpt \
+		--overwrite true
 	$(BIN)/clinjepa evaluate --run runs/demo
 
 test: setup

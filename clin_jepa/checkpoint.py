@@ -68,7 +68,7 @@ def check_encoder(checkpoint: dict[str, Any], identity: dict[str, Any]) -> dict[
     if about is None:
         raise InputError("the checkpoint is not one of Clin-JEPA: use one from a run's checkpoints folder")
     found = about["encoder"]
-    differing = [key for key in ("base", "adaptation", "shape") if found[key] != identity[key]]
+    differing = [key for key in ("base", "adaptation", "shape", "hash") if found[key] != identity[key]]
     if differing:
         key = differing[0]
         raise InputError(

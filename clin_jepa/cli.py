@@ -88,8 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     silence_expected_notices()
     try:
         run()
-    except InputError as error:
-        print(f"clinjepa {words[0]}: error: {error}", file=sys.stderr)
+    except (InputError, ValueError) as error:
+        mistake = _mistake(error)
+        if mistake is None:
+            raise
+        print(f"clinjepa {words[0]}: error: {mistake}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"clinjepa {words[0]}: interrupted", file=sys.stderr)
@@ -97,6 +100,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         sys.argv = before
     return 0
+
+
+def _mistake(error: BaseException | None) -> InputError | None:
+    """The user's mistake behind an error; jsonargparse wraps what a nested class raises into a ValueError."""
+    while error is not None and not isinstance(error, InputError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 if __name__ == "__main__":

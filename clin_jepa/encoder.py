@@ -46,6 +46,11 @@ class TextEncoder(nn.Module):
         return isinstance(self.lm, PeftModel)
 
     @property
+    def has_frozen_base_elsewhere(self) -> bool:
+        """Whether the base can be had again by its name, so that a checkpoint need not hold it."""
+        return self.has_adapters and not self.config.from_scratch
+
+    @property
     def causal_lm(self) -> Any:
         """The language model with its head, without the adapter wrapper."""
         return self.lm.get_base_model() if isinstance(self.lm, PeftModel) else self.lm
@@ -140,7 +145,10 @@ class TextEncoder(nn.Module):
     def fingerprint(self) -> str:
         """SHA-256 of the base's identity and of every online parameter: equal exactly when latents are equal."""
         digest = hashlib.sha256(repr(sorted(self.identity.items())).encode())
-        for name, parameter in sorted(self.online_parameters().items()):
+        parameters = dict(self.lm.named_parameters()) if self.config.from_scratch else self.online_parameters()
+        for name, parameter in sorted(parameters.items()):
+            if f".{TARGET_ADAPTER}." in name:
+                continue
             digest.update(name.encode())
             digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()

@@ -98,6 +98,8 @@ class EncoderConfig:
         """
         if self.quantization == "nf4" and self.adaptation == "full":
             raise InputError("--model.encoder.quantization nf4 freezes the base: use --model.encoder.adaptation lora with it")
+        if self.quantization == "nf4" and self.from_scratch:
+            raise InputError("--model.encoder.quantization nf4 needs pretrained weights: random ones are not quantised")
         if self.lora_rank < 1 or self.tokens_per_pack < 1:
             raise InputError("--model.encoder.lora_rank and --model.encoder.tokens_per_pack must be at least 1")
 
@@ -133,7 +135,7 @@ def build_language_model(config: EncoderConfig) -> PreTrainedModel | PeftModel:
         model.add_adapter(TARGET_ADAPTER, lora)
         model.set_adapter(ONLINE_ADAPTER)
     if config.activation_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     return model
 
 
@@ -141,9 +143,16 @@ def base_identity(config: EncoderConfig, model: PreTrainedModel | PeftModel) -> 
     """What a checkpoint says of the base instead of holding its weights: name, revision, shape and vocabulary."""
     hf_config = model.config.to_dict()
     shape = {key: hf_config.get(key) for key in ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")}
-    digest = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
+    if isinstance(model, PeftModel) and not config.from_scratch:
+        # Adapters mean something on their own base only. Both ends of each tensor tell bases apart without reading 16 GB.
+        for name, parameter in model.named_parameters():
+            if f".{ONLINE_ADAPTER}." not in name and f".{TARGET_ADAPTER}." not in name:
+                ends = parameter.detach().flatten()
+                ends = torch.cat([ends[:1024], ends[-1024:]]).cpu().view(torch.uint8)
+                digest.update(name.encode() + ends.numpy().tobytes())
     revision = config.revision or hf_config.get("_commit_hash")
-    return {"base": config.base, "revision": revision, "adaptation": config.adaptation, "shape": shape, "hash": digest}
+    return {"base": config.base, "revision": revision, "adaptation": config.adaptation, "shape": shape, "hash": digest.hexdigest()}
 
 
 def _from_scratch(config: EncoderConfig) -> PreTrainedModel:

@@ -114,6 +114,7 @@ class ClinJEPA(LightningModule):
         self.position = PhasePosition()
         self._regime = Regime()
         self._cache: LatentCache | None = None
+        self.completes_step = True
 
     # ------------------------------------------------------------------ building and loading
 
@@ -154,7 +155,7 @@ class ClinJEPA(LightningModule):
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if self.encoder.has_adapters:
+        if self.encoder.has_frozen_base_elsewhere:
             checkpoint["state_dict"] = without_frozen_base(checkpoint["state_dict"], self.encoder)
         checkpoint[CHECKPOINT_KEY] = {
             "format": 1,
@@ -167,7 +168,7 @@ class ClinJEPA(LightningModule):
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         about = check_encoder(checkpoint, self.encoder.identity)
-        expected = without_frozen_base(self.state_dict(), self.encoder) if self.encoder.has_adapters else self.state_dict()
+        expected = without_frozen_base(self.state_dict(), self.encoder) if self.encoder.has_frozen_base_elsewhere else self.state_dict()
         missing = expected.keys() - checkpoint["state_dict"].keys()
         wrong = [name for name, value in checkpoint["state_dict"].items() if name in expected and expected[name].shape != value.shape]
         if missing or wrong:
@@ -238,6 +239,7 @@ class ClinJEPA(LightningModule):
         # Dropout and rollout starts are a function of the position in the run, so that a resumed run draws the very same.
         trainer = self.trainer
         micro_batch = batch_idx % max(trainer.accumulate_grad_batches, 1)
+        self.completes_step = micro_batch == max(trainer.accumulate_grad_batches, 1) - 1
         torch.manual_seed(hash((self.seed, trainer.global_step, micro_batch, trainer.global_rank)) % 2**63)
 
     @override
@@ -266,7 +268,7 @@ class ClinJEPA(LightningModule):
     def logs_now(self) -> bool:
         """Whether this optimizer step is one of every ``trainer.log_every_n_steps``."""
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        return self.trainer.global_step % max(every, 1) == 0
+        return self.completes_step and self.trainer.global_step % max(every, 1) == 0
 
     def _losses(self, batch: TrajectoryBatch) -> tuple[Tensor, Tensor]:
         online_UD = self.online_latents(batch)
@@ -302,6 +304,9 @@ class ClinJEPA(LightningModule):
         error_B = _window_l1(pred_BTD[:, :-1], latents.state_BTD[:, 1:], batch.mask_BT[:, 1:])
         copy_B = _window_l1(latents.state_BTD[:, :-1], latents.state_BTD[:, 1:], batch.mask_BT[:, 1:])
         figures = {"loss": error_B.mean(), "copy_forward_l1": copy_B.mean(), "mase_h1": (error_B / copy_B.clamp(min=1e-12)).mean()}
+        if stage == "val":
+            # Lightning would count the batches that stepped, one behind the optimizer step of all other figures.
+            self.log("step", float(self.trainer.global_step), batch_size=batch.n_windows)
         self.log_dict(
             {f"{stage}/{name}": value for name, value in figures.items()},
             batch_size=batch.n_windows,

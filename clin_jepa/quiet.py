@@ -7,6 +7,8 @@ _WARNINGS = (
     ".*does not have many workers.*",  # windows are assembled in microseconds from memory-mapped files
     ".*Checkpoint directory .* exists and is not empty.*",  # phases share their run's folder, guarded by our own check
     ".*callbacks used to create the checkpoint need to be provided.*",  # a phase's state is the module's
+    "The dirpath has changed from .*",  # a phase may continue in a folder of its own
+    ".*is_gradient_checkpointing.*",  # peft 0.21 on transformers 5.23
     ".*isinstance.treespec, LeafSpec.*",  # Lightning 2.6 on torch 2.13
 )
 

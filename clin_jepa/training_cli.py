@@ -1,5 +1,6 @@
 """LightningCLI for Clin-JEPA: fit, validate, test and predict."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from clin_jepa.callbacks import (
     Throughput,
 )
 from clin_jepa.callbacks.phase import PhaseChain
-from clin_jepa.checkpoint import AtomicCheckpointIO, read_checkpoint
+from clin_jepa.checkpoint import CHECKPOINT_KEY, AtomicCheckpointIO, read_checkpoint
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.errors import InputError
-from clin_jepa.module import ClinJEPA
+from clin_jepa.module import ClinJEPA, PhasePosition
 from clin_jepa.run_folder import prepare_run_folder
 
 
@@ -49,13 +50,15 @@ class TrainingCLI(LightningCLI):
     @override
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
-        config.trainer.default_root_dir = config.run
+        config.trainer.default_root_dir = tempfile.mkdtemp() if config.trainer.fast_dev_run else config.run
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self._get(self.config_init, "trainer")
         run, fits = Path(self.config[self.subcommand].run), self.subcommand == "fit"
-        self.trainer_defaults["callbacks"] = [TensorBoardPage(), Throughput(), CurriculumProgressBar()]
+        self.trainer_defaults["callbacks"] = [TensorBoardPage(), Throughput()]
+        if config.enable_progress_bar is not False:
+            self.trainer_defaults["callbacks"].append(CurriculumProgressBar())
         if self.subcommand == "predict":
             self.trainer_defaults["callbacks"].append(PredictionWriter(run / "predictions"))
         if fits and config.enable_checkpointing is not False and not config.fast_dev_run:
@@ -75,6 +78,7 @@ class TrainingCLI(LightningCLI):
         run, path = Path(config.run), config.ckpt_path
         if self.subcommand == "fit":
             path = _continued_checkpoint(path, run, self.trainer)
+            self._check_before_writing(path)
             if not config.trainer.fast_dev_run:
                 prepare_run_folder(run, path, config.overwrite)
         elif path is None:
@@ -86,6 +90,43 @@ class TrainingCLI(LightningCLI):
             self.config_init[self.subcommand].return_predictions = False  # they go to disk, batch by batch
         # Never run code from a checkpoint.
         config.weights_only = self.config_init[self.subcommand].weights_only = True
+
+    def _check_before_writing(self, checkpoint: Path | None) -> None:
+        """Find what would be refused later, while nothing of an earlier run is deleted and nothing is written."""
+        hours, most = self.datamodule.windowing.hours, self.model.predictor_config.max_hours
+        if hours > most:
+            raise InputError(
+                f"--data.windowing.hours {hours} is longer than --model.predictor.max_hours {most}: "
+                "raise the latter, or shorten the windows"
+            )
+        self.model.configure_model()
+        chain = PhaseChain.of_trainer(self.trainer)
+        if chain.spans:
+            chain.check_length(self.trainer, self.model)
+        elif self.model.optimization.total_steps is None and self.trainer.max_steps < 1:
+            raise InputError("the run needs a length: list phase callbacks in trainer.callbacks, or give --trainer.max_steps")
+        if checkpoint is None:
+            return
+        content = read_checkpoint(checkpoint)
+        self.datamodule.load_state_dict(content[type(self.datamodule).__qualname__])
+        if chain.spans:
+            chain.check_start(int(content["global_step"]), PhasePosition(**content[CHECKPOINT_KEY]["position"]))
+        self.model.on_load_checkpoint(content)
+
+    @override
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except SystemExit:
+            if self.trainer.interrupted:  # Lightning turns an interrupt into exit code 1
+                raise KeyboardInterrupt from None
+            raise
+
+    def after_fit(self) -> None:
+        """Leave ``last.ckpt`` at the very last step; LightningCLI calls this when training has ended."""
+        config = self.config[self.subcommand].trainer
+        if config.enable_checkpointing is not False and not config.fast_dev_run:
+            self.trainer.save_checkpoint(Path(self.config[self.subcommand].run) / "checkpoints" / "last.ckpt")
 
 
 class RunConfig(SaveConfigCallback):

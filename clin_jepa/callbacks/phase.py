@@ -193,21 +193,26 @@ class PhaseChain:
         Raises:
             InputError: If ``trainer.max_steps`` goes beyond the last phase, or the schedule is shorter than the chain.
         """
+        self.check_length(trainer, module)
+        total = module.optimization.total_steps
+        if trainer.max_steps == -1:
+            trainer.fit_loop.epoch_loop.max_steps = self.end
+        module.schedule_steps = total or max(self.end, 1)
+        self._show(module)
+        self._dump(Path(trainer.default_root_dir))
+
+    def check_length(self, trainer: Trainer, module: ClinJEPA) -> None:
+        """Refuse numbers of steps that do not fit the chain; arguments as in `attach`."""
         if trainer.max_steps > self.end:
             raise InputError(
                 f"trainer.max_steps is {trainer.max_steps} but the last phase ends at step {self.end}: "
                 "leave trainer.max_steps out, or give a phase more steps"
             )
-        if trainer.max_steps == -1:
-            trainer.fit_loop.epoch_loop.max_steps = self.end
         total = module.optimization.total_steps
         if total is not None and total < self.end:
             raise InputError(
                 f"--model.optimization.total_steps is {total} but the last phase ends at step {self.end}: raise it, or leave it out"
             )
-        module.schedule_steps = total or max(self.end, 1)
-        self._show(module)
-        self._dump(Path(trainer.default_root_dir))
 
     def check_start(self, step: int, position: PhasePosition) -> None:
         """Refuse a checkpoint, or a fresh start, that this chain cannot continue.

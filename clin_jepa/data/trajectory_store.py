@@ -59,6 +59,8 @@ class TrajectoryStore:
                 f"{file}: the store has schema version {found!r}, this clinjepa reads version {SCHEMA_VERSION}: "
                 "extract the store again with this version"
             )
+        if "content_hash" not in dataset:
+            raise InputError(f"{file} lacks the key content_hash: extract the store again with this version")
         return dataset
 
     @property

@@ -1,0 +1,257 @@
+"""What a run writes to TensorBoard, and what the monitors make of the latents."""
+
+import re
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from clin_jepa.batch import TrajectoryBatch
+from clin_jepa.callbacks import CollapseMonitor
+from clin_jepa.callbacks.tensorboard_page import _LAYOUT
+from clin_jepa.data.datamodule import TrajectoryDataModule
+from clin_jepa.data.windows import Windowing
+from clin_jepa.evaluation.collapse import collapse_measures
+from clin_jepa.module import ClinJEPA, Latents
+from clin_jepa.optimization import warmup_then_cosine
+from tests.training_runs import TOTAL_STEPS, Run, clinjepa, curriculum, merged, phase
+
+GROUPS = {"train", "val", "phase", "collapse", "rollout", "device"}
+WATCHED = {
+    "trainer": {"limit_val_batches": 1.0, "val_check_interval": 2, "log_every_n_steps": 1},
+    "rollout_monitor": {"context": 6, "horizon": 12},
+}
+COLLAPSE = {"class_path": "tests.test_monitors.Collapse"}
+
+
+class Collapse(Callback):
+    """Makes the encoder say the same of every text, from an optimizer step on."""
+
+    def __init__(self, step: int = 4) -> None:
+        self.step = step
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, ClinJEPA)
+        if trainer.global_step >= self.step:
+            with torch.no_grad():
+                for parameter in pl_module.encoder.online_parameters().values():
+                    parameter.zero_()
+            pl_module.regime = pl_module.regime  # the cache looks at the weights again
+
+
+def events(run: Run) -> dict[str, list[int]]:
+    """Steps of each scalar tag."""
+    accumulator = EventAccumulator(str(run.folder), size_guidance={"scalars": 0})
+    accumulator.Reload()
+    return {tag: [event.step for event in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
+
+
+def values(run: Run, tag: str) -> dict[int, float]:
+    accumulator = EventAccumulator(str(run.folder), size_guidance={"scalars": 0})
+    accumulator.Reload()
+    return {event.step: event.value for event in accumulator.Scalars(tag)}
+
+
+@pytest.fixture(scope="module")
+def watched(small_store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = Run(small_store_path, tmp_path_factory.mktemp("watched") / "run")
+    assert run.fit(curriculum(), over=WATCHED) == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def accumulated(small_store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = Run(small_store_path, tmp_path_factory.mktemp("accumulated") / "run")
+    over = merged(WATCHED, {"trainer": {"accumulate_grad_batches": 2, "val_check_interval": 4}})
+    assert run.fit(curriculum(), over=over) == 0
+    return run
+
+
+@pytest.mark.parametrize("which", ["watched", "accumulated"])
+def test_all_six_groups_are_there(which: str, request: pytest.FixtureRequest) -> None:
+    assert {tag.split("/")[0] for tag in events(request.getfixturevalue(which)) if "/" in tag} >= GROUPS
+
+
+@pytest.mark.parametrize("which", ["watched", "accumulated"])
+def test_steps_are_optimizer_steps(which: str, request: pytest.FixtureRequest) -> None:
+    found = events(request.getfixturevalue(which))
+    for tag, steps in found.items():
+        if tag.split("/")[0] in GROUPS:
+            assert min(steps) >= 0 and max(steps) <= TOTAL_STEPS, tag
+    for tag in ("val/mase_h1", "collapse/rankme", "rollout/mase_h12"):
+        assert sorted(set(found[tag])) == [2, 4, 6, 8, 10, 12], tag
+
+
+@pytest.mark.parametrize("which", ["watched", "accumulated"])
+@pytest.mark.parametrize("tag", ["train/loss", "train/lr_encoder", "phase/number", "device/tokens_per_s"])
+def test_a_training_figure_is_written_once_for_each_optimizer_step(which: str, tag: str, request: pytest.FixtureRequest) -> None:
+    steps = events(request.getfixturevalue(which))[tag]
+    assert len(steps) == len(set(steps)) and len(steps) in (TOTAL_STEPS, TOTAL_STEPS + 1)
+
+
+def test_the_phase_of_each_step_is_written(watched: Run) -> None:
+    numbers = values(watched, "phase/number")
+    assert [numbers[step] for step in (1, 2, 4, 5, 6, 8, 9, 11, 12)] == [1, 1, 2, 2, 2, 3, 3, 5, 5]
+
+
+def test_the_gap_is_written_in_the_ema_phases_only(watched: Run) -> None:
+    steps = events(watched)["phase/online_target_gap"]
+    assert steps == [4, 5, 6, 7, 8, 9, 10]
+
+
+def test_learning_rates_are_those_of_the_schedule(watched: Run) -> None:
+    factor = warmup_then_cosine(TOTAL_STEPS, 0.1)
+    for step, rate in values(watched, "train/lr_predictor").items():
+        assert rate == pytest.approx(5e-4 * factor(step), rel=1e-4)
+
+
+def test_hyperparameters_come_with_their_metric(watched: Run) -> None:
+    accumulator = EventAccumulator(str(watched.folder))
+    accumulator.Reload()
+    plugins = accumulator.PluginTagToContent("hparams")
+    assert {"_hparams_/experiment", "_hparams_/session_start_info"} <= plugins.keys()
+    assert "val/mase_h1" in str(plugins["_hparams_/experiment"])
+
+
+def test_the_custom_page_draws_tags_that_exist(watched: Run) -> None:
+    accumulator = EventAccumulator(str(watched.folder))
+    accumulator.Reload()
+    assert "custom_scalars__config__" in accumulator.PluginTagToContent("custom_scalars")
+    tags = events(watched)
+    for charts in _LAYOUT.values():
+        for title, (_, patterns) in charts.items():
+            assert any(re.fullmatch(pattern, tag) for pattern in patterns for tag in tags), title
+
+
+def test_a_run_continued_in_its_folder_writes_every_step_once(run: Run, watched: Run) -> None:
+    assert run.fit(curriculum(), "--trainer.max_steps", "6", "--checkpoint_every", "1", over=WATCHED) == 0
+    assert run.fit(curriculum(), "--ckpt_path", "last", over=WATCHED) == 0
+
+    for tag in ("train/loss", "val/mase_h1", "collapse/rankme", "phase/number"):
+        assert values(run, tag) == pytest.approx(values(watched, tag), rel=1e-4), tag
+
+
+# ---------------------------------------------------------------------- validation figures
+
+
+def validated(run: Run, folder: Path, batch_size: int) -> dict[str, float]:
+    """Validation figures of a finished run."""
+    data = TrajectoryDataModule(str(run.store), vocab_size=2048, batch_size=batch_size, windowing=Windowing(hours=24))
+    found: dict[str, float] = quiet_trainer(folder).validate(ClinJEPA.from_checkpoint(run.checkpoint_path()), data, verbose=False)[0]
+    return found
+
+
+def quiet_trainer(folder: Path) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def test_validation_means_are_over_windows_not_over_batches(watched: Run, tmp_path: Path) -> None:
+    # A mean over batches would weigh the last, smaller batch more.
+    assert validated(watched, tmp_path, batch_size=2) == pytest.approx(validated(watched, tmp_path, batch_size=5), rel=1e-4)
+
+
+# ---------------------------------------------------------------------- the collapse monitor
+
+
+def batch_of(mask: list[list[bool]], stays: list[int], first_hours: list[int]) -> TrajectoryBatch:
+    mask_BT = torch.tensor(mask)
+    hour_BT = (torch.tensor(first_hours)[:, None] + torch.arange(mask_BT.shape[1])) * mask_BT
+    nothing = torch.zeros_like(mask_BT, dtype=torch.int64)
+    one = torch.ones(1, dtype=torch.int64)
+    return TrajectoryBatch(one, one, one, nothing, nothing, nothing[:, 0], mask_BT, hour_BT, torch.tensor(stays))
+
+
+def measured(monitor: CollapseMonitor, batches: list[tuple[TrajectoryBatch, torch.Tensor]]) -> dict[str, float]:
+    """Feed batches to the monitor as validation does, and return what it measured."""
+    module = ClinJEPA()
+    module.log = module.log_dict = lambda *_, **__: None  # type: ignore[method-assign,assignment]
+    trainer = quiet_trainer(Path())
+    monitor.on_validation_epoch_start(trainer, module)
+    for number, (batch, state_BTD) in enumerate(batches):
+        monitor.on_validation_batch_end(trainer, module, {"latents": Latents(state_BTD[:, 0], state_BTD, state_BTD)}, batch, number)
+    monitor.on_validation_epoch_end(trainer, module)
+    found: dict[str, float] = monitor.history[-1]["measures"]
+    return found
+
+
+def test_padding_does_not_count() -> None:
+    torch.manual_seed(0)
+    state_BTD = torch.randn(2, 4, 8)
+    batch = batch_of([[True] * 4, [True, True, False, False]], [1, 2], [0, 0])
+    expected = collapse_measures(state_BTD[batch.mask_BT], torch.tensor([1, 1, 1, 1, 2, 2]))
+    state_BTD[~batch.mask_BT] = 1e6
+
+    assert measured(CollapseMonitor(), [(batch, state_BTD)]) == pytest.approx(expected)
+
+
+def test_an_hour_that_lies_in_two_windows_counts_once() -> None:
+    torch.manual_seed(0)
+    stay = torch.randn(6, 8)
+    windows = torch.stack([stay[:4], stay[2:]])
+    overlapping = batch_of([[True] * 4] * 2, [1, 1], [0, 2])
+
+    together = measured(CollapseMonitor(), [(overlapping, windows)])
+    apart = measured(CollapseMonitor(), [(batch_of([[True] * 4], [1], [k]), w[None]) for k, w in zip((0, 2), windows, strict=True)])
+
+    expected = pytest.approx(collapse_measures(stay, torch.ones(6)))
+    assert together == expected
+    assert apart == expected
+
+
+def test_a_collapse_warns_with_step_and_phase(run: Run) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert run.fit([phase(1), phase(2), COLLAPSE], over=WATCHED) == 0
+
+    said = [str(warning.message).strip() for warning in caught if "collapse" in str(warning.message)]
+    assert len(said) == 2
+    assert said[0].startswith("collapse at step 4, phase 2 joint_refinement: all latents are one point")
+    assert {step for step, found in values(run, "collapse/findings").items() if found > 0} == {4, 6}
+
+
+def test_a_collapse_stops_the_run_if_asked(run: Run) -> None:
+    with pytest.warns(UserWarning, match="collapse at step 4"):
+        run.fit([phase(1), phase(2), COLLAPSE], "--collapse_monitor.action", "stop", over=WATCHED)
+
+    assert max(events(run)["train/loss"]) < 7
+    assert not run.checkpoint_path("phase2").exists()
+
+
+def test_the_reference_survives_a_resume(watched: Run, run: Run) -> None:
+    assert run.fit(curriculum(), "--trainer.max_steps", "6", "--checkpoint_every", "1", over=WATCHED) == 0
+    assert run.fit(curriculum(), "--ckpt_path", "last", over=WATCHED) == 0
+
+    states = [r.checkpoint()["callbacks"]["CollapseMonitor"] for r in (run, watched)]
+    assert states[0]["reference"] == pytest.approx(states[1]["reference"])
+    # The validation at the step of the checkpoint comes after the checkpoint, so a resumed run does not know of it.
+    steps = [[entry["step"] for entry in state["history"]] for state in states]
+    assert [step for step in steps[0] if step != 6] == [step for step in steps[1] if step != 6]
+
+
+def test_the_reference_is_the_last_validation_of_warmup(watched: Run) -> None:
+    state: dict[str, Any] = watched.checkpoint()["callbacks"]["CollapseMonitor"]
+    at_step_2 = next(entry["measures"] for entry in state["history"] if entry["step"] == 2)
+    assert state["reference"] == at_step_2
+
+
+def test_no_monitor_speaks_of_collapse_in_a_healthy_run(watched: Run) -> None:
+    assert set(values(watched, "collapse/findings").values()) == {0.0}
+
+
+def test_measuring_does_not_touch_the_events(watched: Run, tmp_path: Path) -> None:
+    copy = Run(watched.store, Path(shutil.copytree(watched.folder, tmp_path / "copy")))
+    before = {file.name: file.stat().st_size for file in copy.folder.glob("events.*")}
+    assert clinjepa("validate", "--config", copy.folder / "config.yaml", "--run", copy.folder) == 0
+    assert {file.name: file.stat().st_size for file in copy.folder.glob("events.*")} == before

@@ -1,0 +1,136 @@
+"""The objective, against numbers worked by hand."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from clin_jepa.objective import draw_rollout_starts, masked_l1, rollout_loss, teacher_forced_loss
+
+# One window, one feature: the states are 1, 2, 4, 7, 11 and the stand-in predictor says "twice the state".
+STATE = torch.tensor([1.0, 2.0, 4.0, 7.0, 11.0]).reshape(1, 5, 1)
+EVERY_HOUR = torch.ones(1, 5, dtype=torch.bool)
+
+
+def twice(state_BTD: Tensor) -> Tensor:
+    return 2.0 * state_BTD
+
+
+def rollout(start: int, horizon: int, chained: bool, reduction: str = "mean") -> float:
+    loss = rollout_loss(twice, twice(STATE), STATE, STATE, torch.tensor([start]), horizon, chained, reduction)  # type: ignore[arg-type]
+    return loss.item()
+
+
+def test_teacher_forcing_by_hand() -> None:
+    # Predictions 2, 4, 8, 14 against 2, 4, 7, 11: errors 0, 0, 1, 3.
+    assert teacher_forced_loss(twice(STATE), STATE, EVERY_HOUR).item() == pytest.approx(1.0)
+
+
+def test_padded_hours_do_not_count() -> None:
+    mask_BT = torch.tensor([[True, True, True, True, False]])
+    assert teacher_forced_loss(twice(STATE), STATE, mask_BT).item() == pytest.approx(1 / 3)
+
+
+def test_the_mean_is_over_hours_not_over_windows() -> None:
+    pred, target = torch.zeros(2, 3, 1), torch.tensor([[0.0, 1.0, 1.0], [0.0, 7.0, 9.0]]).unsqueeze(-1)
+    mask_BT = torch.tensor([[True, True, True], [True, True, False]])
+    assert teacher_forced_loss(pred, target, mask_BT).item() == pytest.approx((1 + 1 + 7) / 3)
+
+
+@pytest.mark.parametrize(("reduction", "expected"), [("mean", 2.0), ("sum", 6.0)])
+def test_reduction_is_over_features(reduction: str, expected: float) -> None:
+    pred, target = torch.zeros(1, 1, 3), torch.tensor([1.0, 2.0, 3.0]).reshape(1, 1, 3)
+    assert masked_l1(pred, target, torch.ones(1, 1, dtype=torch.bool), reduction).item() == expected  # type: ignore[arg-type]
+
+
+def test_a_batch_without_a_next_hour_is_refused() -> None:
+    with pytest.raises(ValueError, match="no hour of the batch has a next hour"):
+        teacher_forced_loss(torch.zeros(2, 1, 3), torch.zeros(2, 1, 3), torch.ones(2, 1, dtype=torch.bool))
+
+
+def test_chained_rollout_by_hand() -> None:
+    # From 2: 4, 8, 16 against 4, 7, 11: errors 0, 1, 5.
+    assert rollout(start=1, horizon=3, chained=True) == pytest.approx(2.0)
+
+
+def test_teacher_forced_rollout_by_hand() -> None:
+    # From 2, 4, 7: 4, 8, 14 against 4, 7, 11: errors 0, 1, 3.
+    assert rollout(start=1, horizon=3, chained=False) == pytest.approx(4 / 3)
+
+
+def test_horizon_one_is_the_same_chained_or_not() -> None:
+    assert rollout(start=2, horizon=1, chained=True) == rollout(start=2, horizon=1, chained=False) == 1.0
+
+
+def test_rollout_with_sum_over_features() -> None:
+    state = STATE.expand(1, 5, 4)
+    loss = rollout_loss(twice, twice(state), state, state, torch.tensor([1]), 3, chained=True, reduction="sum")
+    assert loss.item() == pytest.approx(4 * 2.0)
+
+
+def test_a_window_that_is_too_short_takes_no_part() -> None:
+    state = torch.cat([STATE, 1000.0 + STATE])
+    loss = rollout_loss(twice, twice(state), state, state, torch.tensor([1, -1]), 3, chained=True)
+    assert loss.item() == pytest.approx(2.0)
+
+
+def test_where_every_window_is_too_short_the_rollout_is_zero_and_has_a_graph() -> None:
+    state = STATE.clone().requires_grad_()
+    loss = rollout_loss(twice, twice(state), state, STATE, torch.tensor([-1]), 3, chained=True)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert torch.equal(state.grad, torch.zeros_like(state))
+
+
+@pytest.mark.parametrize("chained", [True, False])
+def test_gradient_of_the_rollout_by_finite_differences(chained: bool) -> None:
+    def loss_at(factor: Tensor) -> Tensor:
+        def predict(state_BTD: Tensor) -> Tensor:
+            return factor * state_BTD
+
+        state = STATE.double()
+        return rollout_loss(predict, predict(state), state, state, torch.tensor([1]), 3, chained)
+
+    factor = torch.tensor(2.1, dtype=torch.double, requires_grad=True)
+    loss_at(factor).backward()
+    beside = [loss_at(torch.tensor(2.1 + step, dtype=torch.double)) for step in (1e-6, -1e-6)]
+    numeric = (beside[0] - beside[1]) / 2e-6
+    # From 2, chained: 2 f, 2 f^2, 2 f^3, each above its target; teacher forced: 2 f, 4 f, 7 f. Mean of three steps.
+    by_hand = (2 + 2 * 2 * 2.1 + 3 * 2 * 2.1**2) / 3 if chained else 13 / 3
+    assert factor.grad.item() == pytest.approx(by_hand, rel=1e-6)
+    assert numeric.item() == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_chaining_changes_no_input_in_place() -> None:
+    state = STATE.clone()
+    rollout_loss(twice, twice(state), state, state, torch.tensor([1]), 3, chained=True)
+    assert torch.equal(state, STATE)
+
+
+def test_no_gradient_reaches_a_target() -> None:
+    target = STATE.clone().requires_grad_()
+    state = STATE.clone().requires_grad_()
+    loss = teacher_forced_loss(twice(state), target, EVERY_HOUR)
+    loss = loss + rollout_loss(twice, twice(state), state, target, torch.tensor([1]), 3, chained=True)
+    loss.backward()
+    assert target.grad is None
+    assert bool(state.grad.abs().sum() > 0)
+
+
+def test_starts_leave_room_for_the_horizon_and_reach_every_hour() -> None:
+    torch.manual_seed(0)
+    n_hours = torch.tensor([5]).expand(2000)
+    starts = draw_rollout_starts(n_hours, horizon=2)
+    assert starts.unique().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("n_hours", "horizon", "expected"), [(3, 2, 0), (2, 2, -1), (1, 1, -1), (2, 1, 0)])
+def test_start_in_a_window_that_just_fits_or_does_not(n_hours: int, horizon: int, expected: int) -> None:
+    assert draw_rollout_starts(torch.tensor([n_hours]), horizon).tolist() == [expected]
+
+
+def test_starts_are_a_function_of_the_seed() -> None:
+    n_hours = torch.arange(3, 60)
+    torch.manual_seed(5)
+    first = draw_rollout_starts(n_hours, 2)
+    torch.manual_seed(5)
+    assert torch.equal(draw_rollout_starts(n_hours, 2), first)
