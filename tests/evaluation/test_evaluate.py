@@ -1,0 +1,101 @@
+"""``clinjepa evaluate`` on a finished run: its figures against a plain recomputation, and what it refuses."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+
+from clin_jepa.data.datamodule import TrajectoryDataModule
+from clin_jepa.module import ClinJEPA
+from tests.training_runs import Run, clinjepa, curriculum
+
+CONTEXT, HORIZON = 8, 12
+
+
+@pytest.fixture(scope="module")
+def metrics(in_one_go: Run) -> dict[str, Any]:
+    code = clinjepa(
+        "evaluate", "--run", in_one_go.folder, "--split", "train", "--context_hours", str(CONTEXT), "--horizon_hours", str(HORIZON),
+        "--batch_size", "3", "--draws", "20",
+    )  # fmt: skip
+    assert code == 0
+    content: dict[str, Any] = json.loads((in_one_go.folder / "evaluation" / "metrics.json").read_text())
+    return content
+
+
+def _plain_errors(run: Run, store: Path) -> torch.Tensor:
+    """Error of each window and hour by the slowest way: every text on its own, every rollout step from the beginning."""
+    module = ClinJEPA.from_checkpoint(run.checkpoint_path())
+    tokenizer = TrajectoryDataModule(str(store), vocab_size=2048).tokenizer()
+    stays = pl.read_parquet(store / "stays.parquet").filter(pl.col("split") == "train").sort("stay_id")
+    hours = pl.read_parquet(store / "hours" / "*.parquet")
+
+    def latent(text: str) -> torch.Tensor:
+        tokens = torch.tensor([*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id])
+        return module.encoder(tokens, torch.tensor([len(tokens)]))[0]
+
+    errors = []
+    for stay_id, n_hours, static in stays.select("stay_id", "n_hours", "static_text").iter_rows():
+        own = hours.filter(pl.col("stay_id") == stay_id).sort("hour")
+        for start in range(0, n_hours - CONTEXT - HORIZON + 1, 12):
+            window = own[start : start + CONTEXT + HORIZON]
+            state_LD = torch.stack([latent(text) for text in window["state_text"]])
+            action_LD = torch.stack([latent(text) for text in window["action_text"]])
+            rolled = list(state_LD[:CONTEXT])
+            for _ in range(HORIZON):
+                predicted = module.predictor(latent(static)[None], torch.stack(rolled)[None], action_LD[None, : len(rolled)])
+                rolled.append(predicted[0, -1])
+            errors.append((torch.stack(rolled[CONTEXT:]) - state_LD[CONTEXT:]).abs().mean(dim=-1))
+    return torch.stack(errors)
+
+
+@torch.no_grad()
+def test_the_rollout_errors_equal_a_plain_recomputation(metrics: dict[str, Any], in_one_go: Run, small_store_path: Path) -> None:
+    expected_NH = _plain_errors(in_one_go, small_store_path)
+    drift = metrics["drift"]
+
+    assert drift["n_windows"] == len(expected_NH)
+    for hour, found in zip(drift["horizons"], drift["models"]["clin_jepa_true_actions"]["l1"], strict=True):
+        assert found == pytest.approx(float(expected_NH[:, hour - 1].mean()), abs=1e-5)
+
+
+def test_all_arms_and_baselines_stand_beside_the_model(metrics: dict[str, Any]) -> None:
+    models = metrics["drift"]["models"]
+
+    assert set(models) == {
+        "clin_jepa_true_actions", "clin_jepa_last_action", "clin_jepa_no_action", "copy_forward", "training_mean", "linear",
+    }  # fmt: skip
+    assert models["copy_forward"]["mase"] == pytest.approx([1.0] * len(metrics["drift"]["horizons"]))
+    assert models["training_mean"]["skill_vs_mean"] == pytest.approx([0.0] * len(metrics["drift"]["horizons"]), abs=1e-12)
+    # The first forecast hour follows true actions in every arm; later ones do not.
+    first_hours = {models[arm]["l1"][0] for arm in models if arm.startswith("clin_jepa")}
+    assert len(first_hours) == 1
+    assert models["clin_jepa_no_action"]["l1"][-1] != models["clin_jepa_true_actions"]["l1"][-1]
+
+
+def test_the_report_is_written_and_nothing_of_a_patient_is_in_it(metrics: dict[str, Any], in_one_go: Run, small_store_path: Path) -> None:
+    page = (in_one_go.folder / "evaluation" / "report.html").read_text()
+
+    assert str(metrics["drift"]["n_windows"]) in page
+    for stay_id in pl.read_parquet(small_store_path / "stays.parquet")["stay_id"]:
+        assert not re.search(rf"(?<![\d.]){stay_id}(?!\d)", page)
+
+
+def test_a_run_without_phase_5_is_refused(small_store_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(small_store_path, tmp_path / "run")
+    assert run.fit(curriculum(2, 3, 4, 5)) == 0
+
+    assert clinjepa("evaluate", "--run", run.folder) == 2
+
+    assert "no finished phase 5" in capsys.readouterr().err
+    assert not (run.folder / "evaluation").exists()
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert clinjepa("evaluate", "--run", tmp_path) == 2
+
+    assert "is not a run folder" in capsys.readouterr().err
