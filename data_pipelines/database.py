@@ -1,6 +1,11 @@
 """A DuckDB session that runs this package's SQL files and tells a user's broken file from a defect of ours."""
 
+import json
+import os
 import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +19,11 @@ _TYPES = {"TIMESTAMP": "date and time", "BIGINT": "whole number", "INT64": "whol
 _DAMAGED = re.compile(
     r"GZIP stream: (\S.*)|No magic bytes found at end of file '(.+?)'|File '(.+?)' too small|Failed to read file \"(.+?)\":", re.MULTILINE
 )
-_SIZE = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?)?B", re.IGNORECASE)
+_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>([KMGT]i?)?B)", re.IGNORECASE)
+
+
+class OutOfRoomError(InputError):
+    """Memory or disk is too small for the work; what is finished is worth keeping, for the same work can go on."""
 
 
 class Database:
@@ -44,20 +53,62 @@ class Database:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._connection.close()
 
-    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+    def execute(self, sql: str, on_progress: Callable[[float], None] | None = None) -> list[tuple[Any, ...]]:
         """Run SQL and return its rows.
 
+        Args:
+            sql: One statement or several.
+            on_progress: Called about once a second with the share of the work that is done, 0 to 1, as DuckDB estimates it.
+
         Raises:
-            InputError: If an input file turns out damaged, or the memory limit is too small for the work.
+            InputError: If an input file turns out damaged, the memory limit is too small for the work, or the disk is full.
         """
         try:
-            return self._connection.execute(sql).fetchall()
+            with self._watched(on_progress):
+                return self._connection.execute(sql).fetchall()
         except duckdb.Error as error:
             raise _explained(error) from error
         except RuntimeError as error:
             if str(error) == "Query interrupted":  # how DuckDB reports Ctrl-C
                 raise KeyboardInterrupt from error
             raise
+
+    def execute_counting(self, sql: str, on_progress: Callable[[float], None] | None = None) -> int | None:
+        """Run SQL that reads one CSV file, and return how many rows that file has, without reading it twice.
+
+        Returns:
+            The number of rows, or None where DuckDB does not tell, as of Parquet, of which it may skip parts.
+        """
+        self._connection.enable_profiling()
+        self._connection.execute("SET enable_profiling = 'no_output'")
+        try:
+            self.execute(sql, on_progress)
+            profile = json.loads(self._connection.get_profiling_information(format="json"))
+        finally:
+            self._connection.disable_profiling()
+        rows = [node.get("rows_scanned") for node in _nodes(profile) if node.get("extra_info", {}).get("Function") == "READ_CSV"]
+        return int(rows[0]) if len(rows) == 1 and rows[0] is not None else None
+
+    @contextmanager
+    def _watched(self, on_progress: Callable[[float], None] | None) -> Iterator[None]:
+        if on_progress is None:
+            yield
+            return
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(1.0):
+                share = self._connection.query_progress()
+                if share > 0:
+                    on_progress(min(share / 100, 1.0))
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
 
     def run_file(self, name: str) -> None:
         """Run one of the package's SQL files, such as ``trajectories/hours.sql``.
@@ -67,9 +118,22 @@ class Database:
         """
         self.execute((_PACKAGE / name).read_text(encoding="utf-8"))
 
-    def set_variable(self, name: str, value: str | int | Path) -> None:
+    def set_variable(self, name: str, value: object) -> None:
         """Give SQL files a setting, which they read with ``getvariable``."""
-        self.execute(f"SET VARIABLE {name} = {quoted(str(value))}")
+        if isinstance(value, bool) or value is None:
+            literal = {True: "true", False: "false", None: "NULL"}[value]
+        elif isinstance(value, int):
+            literal = str(value)
+        else:
+            literal = quoted(str(value))
+        self.execute(f"SET VARIABLE {name} = {literal}")
+
+
+def _nodes(profile: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every operator of a query profile."""
+    for node in [*profile.get("operator", []), *profile.get("children", [])]:
+        yield node
+        yield from _nodes(node)
 
 
 def quoted(text: str) -> str:
@@ -93,11 +157,28 @@ def check_limits(memory_limit: str | None, threads: int | None) -> None:
         raise InputError(f"threads {threads} is not possible: give a positive number, such as --threads 2")
 
 
+def split_memory(memory_limit: str | None, parts: int) -> str | None:
+    """The share of a memory limit for each of several processes; by default 80 % of the machine together.
+
+    >>> split_memory("4GB", 2)
+    '2000000000B'
+    """
+    if memory_limit is None:
+        total = 0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    else:
+        number, unit = _SIZE.fullmatch(memory_limit.strip()).group("number", "unit")  # type: ignore[union-attr]
+        base = 1024 if "i" in unit.lower() else 1000
+        total = float(number) * base ** (" KMGT".index(unit[0].upper()) if unit[0].upper() in "KMGT" else 0)
+    return f"{int(total / parts)}B"
+
+
 def _explained(error: duckdb.Error) -> Exception:
     """The user's version of a DuckDB error where a file or a limit is to blame, else the error itself; never a cell's content."""
     text = str(error)
     if isinstance(error, duckdb.OutOfMemoryException):
-        return InputError("the extraction does not fit into the memory limit: give more with --memory_limit, or fewer --threads")
+        return OutOfRoomError("the extraction does not fit into the memory limit: give more with --memory_limit, or fewer --threads")
+    if "No space left" in text or "Could not write all bytes" in text or "failed to offload data block" in text:
+        return OutOfRoomError("the disk is full: free space, or choose another --output, and run again; what is finished is kept")
     if damaged := _DAMAGED.search(text):
         return InputError(damage_message(Path(next(filter(None, damaged.groups())))))
     converted = re.search(r"being converted as type (\w+)", text) or re.search(r"to (\w+) when casting", text)

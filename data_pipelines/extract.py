@@ -1,41 +1,24 @@
 """Extract a trajectory store from raw ICU data: ``clinjepa extract``."""
 
-from collections.abc import Callable
+import dataclasses
+import json
+import os
 from pathlib import Path
 from typing import Any, Literal
 
 from tqdm import tqdm
 
 from clin_jepa.errors import InputError
-from data_pipelines.database import Database, check_limits
-from data_pipelines.meds import open_meds
-from data_pipelines.mimic_iv import open_mimic_iv
-from data_pipelines.output_folder import check_output, staged
-from data_pipelines.store_writer import write_dataset, write_tables
+from data_pipelines.database import Database, check_limits, quoted, split_memory
+from data_pipelines.engines import Engine, run_jobs
+from data_pipelines.ingest import ingest_relation, is_ingested
+from data_pipelines.output_folder import check_output, work_folder
+from data_pipelines.plan import STAYS_PER_SHARD, ExtractionPlan, code_fingerprint, write_json
+from data_pipelines.shard import ShardJob, load_candidates
+from data_pipelines.source import Source
+from data_pipelines.source_registry import SOURCES
+from data_pipelines.store_writer import gather
 
-_PACKAGE = Path(__file__).parent
-_SOURCES: dict[str, Callable[[Database, Path], str]] = {"mimic_iv": open_mimic_iv, "meds": open_meds}
-
-# The SQL files of each stage, in the order in which they run; `{source}` is the folder of the source.
-_STAGES = {
-    "stays": ("sources/{source}/stays.sql", "trajectories/candidates.sql"),
-    "events": (
-        "sources/{source}/events.sql",
-        "sources/{source}/source_rows.sql",
-        "sources/mimic_items/mapped_rows.sql",
-        "sources/mimic_items/observations.sql",
-        "sources/mimic_items/actions.sql",
-    ),
-    "observations": ("trajectories/placed_observations.sql", "trajectories/cohort.sql"),
-    "actions": ("trajectories/placed_actions.sql",),
-    "trajectories": (
-        "trajectories/hourly_events.sql",
-        "trajectories/hours.sql",
-        "trajectories/hourly_values.sql",
-        "trajectories/split_stays.sql",
-        "trajectories/row_counts.sql",
-    ),
-}
 _RULES = {
     "invalid_times": "in- and out-times are missing or reversed",
     "younger_than_18": "the patient is younger than 18 years or of unknown age",
@@ -43,27 +26,39 @@ _RULES = {
     "shorter_than_6_hours": "it is shorter than 6 hours",
     "no_vital_sign": "it has no plausible vital sign",
 }
+_FIRST_TABLES = ("listed_variables", "unit_conversions", "antibiotic_names", "candidates", "given_splits")
 
 
 def extract(
-    source: Literal["mimic_iv", "meds"],
+    source: Literal["mimic_iv", "meds", "cinc_2012", "cinc_2019"],
     input: str | Path,
     output: str | Path,
     time_policy: Literal["charttime", "storetime"] = "charttime",
+    hour_stamp: bool = True,
     memory_limit: str | None = None,
     threads: int | None = None,
+    workers: int | None = None,
+    engine: Engine = "processes",
+    shards: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
 ) -> Path:
-    """Turn raw ICU data into a trajectory store: hourly texts, a numeric grid, and the cohort's stays with their splits.
+    """Turn raw ICU data into a trajectory store: hourly texts, a numeric grid, task labels, and the cohort's stays with their splits.
+
+    An extraction that was interrupted goes on where it stood when it is run again.
 
     Args:
-        source: Layout of the input: ``mimic_iv`` (folders hosp/ and icu/) or ``meds`` (folders data/ and metadata/).
+        source: Layout of the input: ``mimic_iv`` (folders hosp/ and icu/), ``meds`` (folders data/ and metadata/), ``cinc_2012`` or
+            ``cinc_2019`` (the PhysioNet Challenges: folders of stay files, or the archives).
         input: Folder of the raw data; it is only read.
         output: Folder that becomes the trajectory store; it must be new or empty.
         time_policy: When a reading counts: ``charttime``, the time it refers to, or ``storetime``, when it became known.
-        memory_limit: Most memory that DuckDB may take, such as 4GB; by default 80 % of the machine.
-        threads: Most threads that DuckDB may use; by default all cores.
+        hour_stamp: Whether each hourly text starts with its hour since ICU admission, as in "t=5h".
+        memory_limit: Most memory that DuckDB may take, in all processes together, such as 4GB; by default 80 % of the machine.
+        threads: Most threads that DuckDB may use, in all processes together; by default all cores.
+        workers: Processes that write shards at the same time; by default one a thread.
+        engine: What runs the shards: ``processes`` of this machine, or a ``ray`` cluster that sees the same folders.
+        shards: Number of subject shards; by default as many as the number of stays asks for. It changes the number of files only.
         seed: Seed of the split into train, tuning and held_out; unused where the data set brings its splits.
         overwrite: Whether a trajectory store that is already in the output folder is replaced.
 
@@ -75,47 +70,131 @@ def extract(
     """
     root, store = Path(input), Path(output)
     check_limits(memory_limit, threads)
+    for name, value in (("workers", workers), ("shards", shards)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} {value} is not possible: give a positive number, such as --{name} 2")
     if time_policy not in ("charttime", "storetime"):
         raise InputError(f"time_policy {time_policy!r} is unknown: use charttime or storetime")
-    if source not in _SOURCES:
-        raise InputError(f"source {source!r} is unknown: use {' or '.join(_SOURCES)}")
-    if not root.is_dir():
+    if engine not in ("processes", "ray"):
+        raise InputError(f"engine {engine!r} is unknown: use processes or ray")
+    if source not in SOURCES:
+        raise InputError(f"source {source!r} is unknown: use {', '.join(SOURCES)}")
+    if source != "mimic_iv" and time_policy == "storetime":
+        raise InputError(
+            f"time_policy storetime needs the time at which a result became known, which {source} does not keep: use charttime"
+        )
+    if not root.exists():
         raise InputError(f"{root} is not a folder: give the folder of the raw data with --input")
     check_output(store, overwrite)
-    settings = {"time_policy": time_policy, "seed": seed}
-    with staged(store) as staging, Database(staging / "spill", memory_limit, threads) as database:
-        _run(database, source, root, staging / "store", settings)
+    kind = SOURCES[source]
+    settings = {"time_policy": time_policy, "hour_stamp": hour_stamp}
+    identity = {
+        "source": source,
+        "input": str(root.resolve()),
+        "files": _file_states(root),
+        "settings": {**settings, "seed": seed, "shards": shards},
+        "code": code_fingerprint(),
+    }
+    with work_folder(store, identity) as (work, resumed):
+        if resumed:
+            print(f"going on with the extraction that was interrupted in {work}")
+        threads = threads or os.cpu_count() or 1
+        plan = ExtractionPlan(source, root, work, settings, memory_limit, threads, shards or 0)
+        with plan.connect() as database:
+            plan = _first_stage(database, kind, plan)
+            _ingest(database, kind, plan)
+        workers = min(workers or threads, plan.shards)
+        shard_plan = dataclasses.replace(plan, memory_limit=split_memory(memory_limit, workers), threads=max(1, threads // workers))
+        jobs = [ShardJob(shard_plan, kind, number) for number in range(plan.shards)]
+        _run_shards(jobs, engine, workers)
+        about = json.loads((work / "first" / "about.json").read_text(encoding="utf-8"))
+        with plan.connect() as database:
+            database.execute(f"CREATE TABLE given_splits AS FROM read_parquet({quoted(str(work / 'first' / 'given_splits.parquet'))})")
+            database.set_variable("seed", seed)
+            _check_cohort(root, jobs, plan)
+            gather(database, plan, jobs, {**about, "seed": seed})
     return store
 
 
-def _run(database: Database, source: str, root: Path, store: Path, settings: dict[str, Any]) -> None:
-    with tqdm(total=len(_STAGES) + 2, desc="extract", unit="stage") as bar:
-        bar.set_postfix_str("input")
-        for name, value in {**settings, "variables_csv": _PACKAGE / "variables.csv", "units_csv": _PACKAGE / "units.csv"}.items():
-            database.set_variable(name, value)
-        database.run_file("sources/variables.sql")
-        source_version = _SOURCES[source](database, root)
-        bar.update()
-        for stage, files in _STAGES.items():
-            bar.set_postfix_str(stage)
-            for file in files:
-                database.run_file(file.format(source=source))
-            _check_cohort(database, root, stage)
+def _first_stage(database: Database, source: Source, plan: ExtractionPlan) -> ExtractionPlan:
+    """Open the source, find the candidate stays, and write down what every later job needs; a finished first stage is read."""
+    folder = plan.work / "first"
+    database.run_file("trajectories/listed_variables.sql")
+    opened = source.open(database, plan)
+    if not (folder / "about.json").is_file():
+        database.run_file(f"sources/{source.name}/stays.sql")
+        database.run_file("trajectories/candidates.sql")
+        dropped = {
+            str(reason): int(n)
+            for reason, n in database.execute(
+                "SELECT dropped, count(*) FROM candidates WHERE dropped IS NOT NULL GROUP BY dropped ORDER BY dropped"
+            )
+        }
+        candidates = int(database.execute("SELECT count(*) FROM candidates WHERE dropped IS NULL")[0][0])
+        if not candidates:
+            _refuse_empty(plan.root, dropped)
+        folder.mkdir(exist_ok=True)
+        for table in _FIRST_TABLES:
+            database.execute(f"COPY {table} TO {quoted(str(folder / f'{table}.parquet'))} (FORMAT parquet)")
+        write_json(folder / "dropped_stays.json", dropped)
+        write_json(
+            folder / "about.json",
+            {
+                "source_version": opened.version,
+                "unavailable": dict(opened.unavailable),
+                "shards": plan.shards or max(1, round(candidates / STAYS_PER_SHARD)),
+            },
+        )
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    settings = {**plan.settings, "unavailable": about["unavailable"], "knows_sepsis": "sepsis-3" not in about["unavailable"]}
+    return dataclasses.replace(plan, settings=settings, shards=about["shards"])
+
+
+def _ingest(database: Database, source: Source, plan: ExtractionPlan) -> None:
+    waiting = [relation for relation in source.relations if not is_ingested(plan, relation)]
+    if not waiting:
+        return
+    for table in ("listed_variables", "unit_conversions", "antibiotic_names"):
+        database.execute(f"DROP TABLE {table}")
+    database.execute("DROP VIEW IF EXISTS stays; DROP TABLE IF EXISTS candidates")
+    load_candidates(database, plan)
+    shape = "{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
+    with tqdm(total=100 * len(waiting), desc="ingest", bar_format=shape) as bar:
+        for number, relation in enumerate(waiting):
+            bar.set_postfix_str(relation)
+
+            def advance(share: float, start: int = 100 * number) -> None:
+                bar.update(start + 100 * share - bar.n)
+
+            ingest_relation(database, plan, relation, advance)
+            advance(1.0)
+
+
+def _run_shards(jobs: list[ShardJob], engine: Engine, workers: int) -> None:
+    waiting = [job for job in jobs if not job.report.is_file()]
+    with tqdm(total=len(jobs), initial=len(jobs) - len(waiting), desc="shards", unit="shard") as bar:
+        for _ in run_jobs(waiting, engine, workers):
             bar.update()
-        bar.set_postfix_str("writing")
-        write_tables(database, store)
-        write_dataset(database, store, source, source_version, settings)
-        bar.update()
 
 
-def _check_cohort(database: Database, root: Path, stage: str) -> None:
+def _check_cohort(root: Path, jobs: list[ShardJob], plan: ExtractionPlan) -> None:
     """Stop where no stay is left, telling which rule dropped how many."""
-    if stage not in ("stays", "observations"):
+    reports: list[dict[str, Any]] = [json.loads(job.report.read_text(encoding="utf-8")) for job in jobs]
+    if any(report["rows"]["hours"] for report in reports):
         return
-    counts = dict(database.execute("SELECT dropped, count(*) FROM candidates GROUP BY dropped ORDER BY dropped"))
-    if counts.pop(None, 0):
-        return
-    if not counts:
+    dropped = json.loads((plan.work / "first" / "dropped_stays.json").read_text(encoding="utf-8"))
+    without = sum(n for report in reports for stage, reason, n in report["counts"] if (stage, reason) == ("stays", "no_vital_sign"))
+    _refuse_empty(root, {**dropped, "no_vital_sign": without})
+
+
+def _refuse_empty(root: Path, dropped: dict[str, int]) -> None:
+    if not dropped:
         raise InputError(f"{root}: the cohort is empty: icustays or ICU admission codes list no stay: give the whole data set")
-    reasons = "; ".join(f"{n} because {_RULES[rule]}" for rule, n in counts.items())
-    raise InputError(f"{root}: the cohort is empty, of {sum(counts.values())} ICU stays were dropped: {reasons}: give more patients")
+    reasons = "; ".join(f"{n} because {_RULES[rule]}" for rule, n in sorted(dropped.items()))
+    raise InputError(f"{root}: the cohort is empty, of {sum(dropped.values())} ICU stays were dropped: {reasons}: give more patients")
+
+
+def _file_states(root: Path) -> dict[str, list[int]]:
+    """Size and time of change of every file of the input: an interrupted extraction goes on only if none has changed."""
+    files = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file())
+    return {str(file.relative_to(root)): [file.stat().st_size, file.stat().st_mtime_ns] for file in files[:5000]}

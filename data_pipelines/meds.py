@@ -6,6 +6,8 @@ from pathlib import Path
 from clin_jepa.data.trajectory_store import SPLITS
 from clin_jepa.errors import InputError
 from data_pipelines.database import Database, damage_message, quoted
+from data_pipelines.plan import ExtractionPlan
+from data_pipelines.source import OpenedSource, Source
 from data_pipelines.tables import parquet_columns
 
 COLUMNS = {
@@ -24,19 +26,20 @@ COLUMNS = {
 _VERSIONS = ("0.3", "0.4")
 
 
-def open_meds(database: Database, root: Path) -> str:
+def open_meds(database: Database, plan: ExtractionPlan) -> OpenedSource:
     """Lay a view over the events of a MEDS data set and take over its splits.
 
     Args:
         database: Session that gets the view ``meds`` and the table ``given_splits``.
-        root: Folder that holds ``data/`` and ``metadata/``.
+        plan: The extraction; its root holds ``data/`` and ``metadata/``.
 
     Returns:
-        Name and version of the data set.
+        Name and version of the data set, and what MEDS does not carry.
 
     Raises:
         InputError: If a file or a column is missing or damaged, or the MEDS version is not 0.3 or 0.4.
     """
+    root = plan.root
     version = _read_version(root / "metadata" / "dataset.json")
     files = sorted((root / "data").rglob("*.parquet"))
     if not files:
@@ -48,7 +51,7 @@ def open_meds(database: Database, root: Path) -> str:
     database.execute(f"CREATE VIEW meds AS SELECT {select} FROM read_parquet([{listed}], union_by_name = true)")
     database.run_file("sources/meds/codes.sql")
     _read_splits(database, root / "metadata" / "subject_splits.parquet")
-    return version
+    return OpenedSource(version, {"sepsis-3": "MEDS keeps no cultures of MIMIC-IV"})
 
 
 def _read_version(file: Path) -> str:
@@ -86,3 +89,17 @@ def _read_splits(database: Database, file: Path) -> None:
         raise InputError(f"{file} has the split(s) {', '.join(unknown)}: use the names {', '.join(SPLITS)}, or remove the file")
     if database.execute("SELECT 1 FROM given_splits GROUP BY subject_id HAVING count(*) > 1 LIMIT 1"):
         raise InputError(f"{file} gives a subject more than one split: keep one row a subject")
+
+
+MEDS = Source(
+    name="meds",
+    open=open_meds,
+    relations=("meds",),
+    shard_sql=(
+        "sources/meds/events.sql",
+        "sources/mimic_items/observations.sql",
+        "sources/mimic_items/actions.sql",
+        "sources/meds/actions.sql",
+    ),
+    needs="the folders data/ and metadata/",
+)

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 from data_pipelines.database import Database
-from data_pipelines.tables import Table, create_view
+from data_pipelines.plan import ExtractionPlan
+from data_pipelines.source import OpenedSource, Source
+from data_pipelines.tables import Table, create_empty_view, create_view, is_there
 
 _ID, _TIME, _TEXT, _NUMBER = "BIGINT", "TIMESTAMP", "VARCHAR", "DOUBLE"
 
@@ -45,24 +47,37 @@ TABLES = (
     Table("icu/procedureevents", {"subject_id": _ID, "stay_id": _ID, "starttime": _TIME, "endtime": _TIME, "itemid": _ID}),
 )
 
+# Sepsis-3 needs them; an extraction without them goes on, and says so.
+OPTIONAL_TABLES = (
+    Table("hosp/prescriptions", {"subject_id": _ID, "starttime": _TIME, "drug_type": _TEXT, "drug": _TEXT, "route": _TEXT}),
+    Table("hosp/microbiologyevents", {"subject_id": _ID, "micro_specimen_id": _ID, "charttime": _TIME, "chartdate": _TIME}),
+)
 
-def open_mimic_iv(database: Database, root: Path) -> str:
+
+def open_mimic_iv(database: Database, plan: ExtractionPlan) -> OpenedSource:
     """Lay views over the tables of a MIMIC-IV folder.
 
     Args:
         database: Session that gets the views; ``given_splits`` is empty, for MIMIC-IV brings no splits.
-        root: Folder that holds ``hosp/`` and ``icu/``.
+        plan: The extraction; its root holds ``hosp/`` and ``icu/``.
 
     Returns:
-        The version of MIMIC-IV, as far as the folder's name or its README tells, else ``unknown``.
+        The version of MIMIC-IV, as far as the folder's name or its README tells, and what missing tables make unavailable.
 
     Raises:
         InputError: If a table or a column is missing or a file is damaged.
     """
     for table in TABLES:
-        create_view(database, root, table)
+        create_view(database, plan.root, table)
+    unavailable = {}
+    for table in OPTIONAL_TABLES:
+        if is_there(plan.root, table):
+            create_view(database, plan.root, table)
+        else:
+            create_empty_view(database, table)
+            unavailable["sepsis-3"] = f"{table.name} is missing"
     database.execute("CREATE TABLE given_splits (subject_id BIGINT, split VARCHAR)")
-    return _version(root)
+    return OpenedSource(_version(plan.root), unavailable)
 
 
 def _version(root: Path) -> str:
@@ -73,3 +88,25 @@ def _version(root: Path) -> str:
         if found := re.search(r"\b(?:v|version )(\d+\.\d+)", text, re.IGNORECASE):
             return found.group(1)
     return "unknown"
+
+
+MIMIC_IV = Source(
+    name="mimic_iv",
+    open=open_mimic_iv,
+    relations=(
+        "chartevents",
+        "labevents",
+        "inputevents",
+        "outputevents",
+        "procedureevents",
+        "prescriptions",
+        "microbiologyevents",
+    ),
+    shard_sql=(
+        "sources/mimic_iv/events.sql",
+        "sources/mimic_items/observations.sql",
+        "sources/mimic_items/actions.sql",
+        "sources/mimic_iv/actions.sql",
+    ),
+    needs="the folders hosp/ and icu/",
+)

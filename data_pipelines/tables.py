@@ -62,6 +62,17 @@ def create_view(database: Database, root: Path, table: Table) -> None:
     database.execute(f"CREATE VIEW {table.view} AS SELECT {select} FROM {relation}")
 
 
+def create_empty_view(database: Database, table: Table) -> None:
+    """Lay a view without rows in the place of a table that the input does not have."""
+    select = ", ".join(f"CAST(NULL AS {kind}) AS {column}" for column, kind in table.columns.items())
+    database.execute(f"CREATE VIEW {table.view} AS SELECT {select} WHERE false")
+
+
+def is_there(root: Path, table: Table) -> bool:
+    """Whether the input has the table, with any of the endings."""
+    return any((root / (table.name + ending)).is_file() for ending in _ENDINGS)
+
+
 def parquet_columns(database: Database, file: Path) -> list[str]:
     """Column names of a Parquet file, in lower case.
 

@@ -5,8 +5,9 @@ SELECT stay_id, subject_id, n_hours, CAST(age AS INTEGER) AS age, coalesce(sex, 
     hospital_expire_flag AS hospital_death,
     hospital_expire_flag AND coalesce(death_time <= outtime, false) AS icu_death,
     los_hours, (epoch_us(death_time) - epoch_us(intime)) / 3.6e9 AS death_hour, intime, outtime
-FROM candidates
-WHERE dropped IS NULL
-    AND stay_id IN (SELECT stay_id FROM placed_observations WHERE category = 'vital sign' AND dropped IS NULL);
+FROM candidate_stays
+WHERE stay_id IN (SELECT stay_id FROM placed_observations WHERE is_vital_sign AND dropped IS NULL);
 
-UPDATE candidates SET dropped = 'no_vital_sign' WHERE dropped IS NULL AND stay_id NOT IN (SELECT stay_id FROM cohort);
+-- Every hour of every stay of the cohort, recorded or not.
+CREATE TABLE stay_hours AS
+SELECT stay_id, CAST(unnest(range(n_hours)) AS INTEGER) AS hour FROM cohort;

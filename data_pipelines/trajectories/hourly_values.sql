@@ -1,10 +1,10 @@
--- The numeric grid: a row a variable in an hour, in the variable's own unit. A rate counts in every hour that it overlaps.
--- The mean is summed exactly (decimals), so that it does not depend on the order in which threads add.
+-- The numeric grid of the store: what was measured and given, and the scores of the hour.
+-- Sorted by stay, hour and the clinical order of the variables.
 CREATE VIEW hourly_values AS
-SELECT stay_id, CAST(hour AS INTEGER) AS hour, variable,
-    CAST(CAST(sum(CAST(value AS DECIMAL(30, 12))) AS DOUBLE) / count(*) AS FLOAT) AS mean,
-    last(value ORDER BY moment, value) AS last, min(value) AS min, max(value) AS max, CAST(count(*) AS INTEGER) AS n
-FROM hourly_events
-WHERE value IS NOT NULL
-GROUP BY stay_id, hour, variable
+SELECT stay_id, CAST(hour AS INTEGER) AS hour, CAST(variable AS VARCHAR) AS variable, mean, last, min, max, n
+FROM (
+    SELECT * FROM measured_values
+    UNION ALL
+    SELECT stay_id, hour, variable, value, value, value, value, 1 FROM scores
+)
 ORDER BY stay_id, hour, variable;

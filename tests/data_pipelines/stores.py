@@ -16,6 +16,7 @@ class Store:
     stays: pl.DataFrame
     hours: pl.DataFrame
     values: pl.DataFrame
+    labels: pl.DataFrame
     dataset: dict[str, Any]
 
     def stay(self, stay_id: int) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def read_store(path: Path) -> Store:
         stays=pl.read_parquet(path / "stays.parquet"),
         hours=pl.read_parquet(path / "hours" / "*.parquet"),
         values=pl.read_parquet(path / "values" / "*.parquet"),
+        labels=pl.read_parquet(path / "labels" / "*.parquet"),
         dataset=json.loads((path / "dataset.json").read_text()),
     )
 

@@ -8,16 +8,18 @@ NOTHING_SEEN, NOTHING_DONE = "no observations recorded", "no interventions recor
 
 
 def test_states_in_clinical_order(store: Store) -> None:
+    """SOFA: 1 for creatinine 1.3, from hour 1 on 4 more for norepinephrine above 0.1."""
     assert store.states(301) == [
-        "t=0h | heart rate: 88 bpm; heart rate: 91 bpm; heart rhythm: ST (Sinus Tachycardia); temperature: 37.0 degC; "
-        "temperature: 38.2 degC; creatinine: 1.3 mg/dL; GCS verbal response: 1; weight: 68.0 kg",
-        "t=1h | heart rate: 90 bpm; arterial pH: 7.30; arterial base excess: 0 mEq/L",
-        "t=2h | non-arterial pH: 7.25; lactate: 2.3 mmol/L; urine output: 60 mL; urine output: 35 mL",
-        "t=3h | non-arterial pH: 7.31",
+        "t=0h | SOFA score: 1; KDIGO stage: 0; heart rate: 88 bpm; heart rate: 91 bpm; heart rhythm: ST (Sinus Tachycardia); "
+        "temperature: 37.0 degC; "
+        "temperature: 38.2 degC; creatinine: 1.3 mg/dL; GCS verbal response: intubated; weight: 68.0 kg",
+        "t=1h | SOFA score: 5; KDIGO stage: 0; heart rate: 90 bpm; arterial pH: 7.30; arterial base excess: 0 mEq/L",
+        "t=2h | SOFA score: 5; KDIGO stage: 0; non-arterial pH: 7.25; lactate: 2.3 mmol/L; urine output: 60 mL; urine output: 35 mL",
+        "t=3h | SOFA score: 5; KDIGO stage: 0; non-arterial pH: 7.31",
         f"t=4h | {NOTHING_SEEN}",
         f"t=5h | {NOTHING_SEEN}",
         f"t=6h | {NOTHING_SEEN}",
-        "t=7h | heart rate: 98 bpm",
+        "t=7h | SOFA score: 5; KDIGO stage: 0; heart rate: 98 bpm",
     ]
 
 
@@ -49,7 +51,9 @@ def test_two_sessions_of_one_procedure_keep_their_own_ends(store: Store, meds_st
 
 
 def test_clinical_order_goes_before_time(store: Store) -> None:
-    assert store.states(302)[0] == "t=0h | heart rate: 110 bpm; systolic blood pressure: 95 mmHg; mean blood pressure: 61 mmHg"
+    assert (
+        store.states(302)[0] == "t=0h | SOFA score: 1; heart rate: 110 bpm; systolic blood pressure: 95 mmHg; mean blood pressure: 61 mmHg"
+    )
 
 
 def test_counts_are_the_fragments_of_the_line(store: Store) -> None:

@@ -16,8 +16,8 @@ def test_bin_edges(store: Store) -> None:
 
 
 def test_readings_outside_the_stay_are_dropped_and_counted(store: Store) -> None:
-    """Heart rate 70 a second before admission, 99 at the moment of discharge."""
-    assert store.dataset["row_counts"]["observations"]["dropped"]["outside_stay"] == 2
+    """Heart rate 70 a second before admission, 99 at the moment of discharge, and sodium drawn before admission."""
+    assert store.dataset["row_counts"]["observations"]["dropped"]["outside_stay"] == 3
     assert not {70.0, 99.0} & set(store.values.filter(store.values["stay_id"] == 301)["last"])
 
 

@@ -50,7 +50,7 @@ def test_missing_folder(tmp_path: Path) -> None:
 
 
 def test_unknown_source_and_policy(raw: Path, tmp_path: Path) -> None:
-    assert "source 'eicu' is unknown: use mimic_iv or meds" in _refused(tmp_path, "eicu", raw)
+    assert "source 'eicu' is unknown: use mimic_iv, meds" in _refused(tmp_path, "eicu", raw)
     assert "time_policy 'noon' is unknown" in _refused(tmp_path, "mimic_iv", raw, time_policy="noon")
 
 
@@ -223,7 +223,7 @@ def test_output_that_is_a_file(raw: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cause", [KeyboardInterrupt, OSError])
-def test_an_interrupted_run_leaves_the_old_store(
+def test_an_interrupted_run_leaves_the_old_store_and_goes_on(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: type[BaseException]
 ) -> None:
     output = extract("mimic_iv", raw, tmp_path / "store")
@@ -232,11 +232,15 @@ def test_an_interrupted_run_leaves_the_old_store(
     def interrupted(*arguments: object) -> None:
         raise cause
 
-    monkeypatch.setattr(data_pipelines.extract, "write_dataset", interrupted)
-    with pytest.raises(cause):
-        extract("mimic_iv", raw, output, seed=5, overwrite=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(data_pipelines.extract, "gather", interrupted)
+        with pytest.raises(cause):
+            extract("mimic_iv", raw, output, seed=5, overwrite=True)
     assert content(output) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "store"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".store.partial", "raw", "store"]
+    extract("mimic_iv", raw, output, seed=5, overwrite=True)
+    assert content(output) == content(extract("mimic_iv", raw, tmp_path / "undisturbed", seed=5))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "store", "undisturbed"]
 
 
 def test_ctrl_c_in_a_query_is_a_keyboard_interrupt(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from data_pipelines.extract import extract
 from tests.data_pipelines.demo import meds_demo, mimic_iv_demo
 from tests.data_pipelines.stores import Store, read_store
+
+NOTHING_DONE = "no interventions recorded"
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +41,25 @@ def test_meds_cohort(meds: Store) -> None:
 
 
 def test_both_routes_give_the_same_trajectories(raw: Store, meds: Store) -> None:
-    assert meds.stays.drop("split").equals(raw.stays.drop("split"))  # the MEDS data set brings its own split
-    assert meds.hours.equals(raw.hours)
+    """The numeric grid with SOFA, KDIGO and MELD, the texts and the labels; MEDS keeps no prescriptions and no cultures."""
+    differs = ["split", "sepsis3", "sepsis3_onset_hour"]  # the MEDS data set brings its own split
+    assert meds.stays.drop(differs).equals(raw.stays.drop(differs))
     assert meds.values.equals(raw.values)
+    assert meds.hours["state_text"].equals(raw.hours["state_text"])
+    prescribed = r"(; )?antibiotic prescribed: [a-z-]+"
+    actions = raw.hours["action_text"].str.replace_all(prescribed, "").str.replace(r"\| ; ", "| ").str.replace(r"\| $", f"| {NOTHING_DONE}")
+    assert meds.hours["action_text"].equals(actions)
+    assert meds.labels.equals(raw.labels.filter(raw.labels["task"] != "sepsis"))
+    assert meds.dataset["tasks"]["sepsis"] == "not available: needs sepsis-3"
+
+
+def test_severity_of_the_demo(raw: Store) -> None:
+    """What a change of a definition would move."""
+    worst = raw.values.group_by("stay_id", "variable").agg(pl.col("max").max())
+    kdigo = worst.filter(pl.col("variable") == "kdigo_stage")["max"]
+    assert [int((kdigo == stage).sum()) for stage in range(4)] == [44, 22, 31, 29]
+    assert worst.filter(pl.col("variable") == "sofa")["max"].median() == 4.0
+    assert raw.stays["sepsis3"].sum() == 62
 
 
 def test_most_hours_speak(raw: Store) -> None:

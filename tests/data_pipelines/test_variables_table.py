@@ -25,7 +25,7 @@ UNITS = _read("units.csv")
 
 @pytest.mark.parametrize("column", ["variable", "name", "order"])
 def test_names_and_order_are_unique(column: str) -> None:
-    counted = Counter(row[column] if column != "name" else row[column] + row["unit"] for row in VARIABLES)
+    counted = Counter(row[column] if column != "name" else row[column] + row["unit"] + row["form"] for row in VARIABLES)
     assert [value for value, n in counted.items() if n > 1] == []
 
 
@@ -41,7 +41,8 @@ def test_rows_are_well_formed() -> None:
         assert not numeric or (float(row["low"]) < float(row["high"]) and row["decimals"] in "0123"), row
         assert bool(row["word"]) == (row["form"] in ("rate", "amount", "interval", "event")), row
         assert (row["name"] + row["unit"] + row["word"]).isascii() and not re.search(r"[;|:]", row["name"]), row
-        assert all(re.fullmatch(r"\d+(@.+)?", item) for item in row["items"].split("|")), row
+        assert bool(row["items"]) == (row["source_table"] not in ("concept", "prescriptions")), row
+        assert all(re.fullmatch(r"\d+(@.+)?", item) for item in row["items"].split("|") if item), row
 
 
 def test_an_item_has_one_meaning() -> None:
@@ -50,6 +51,7 @@ def test_an_item_has_one_meaning() -> None:
         (row["source_table"], item.split("@")[0], row["form"] if row["form"] in ("rate", "amount") else "", row["specimen"])
         for row in VARIABLES
         for item in row["items"].split("|")
+        if item
     )
     assert [meaning for meaning, n in meanings.items() if n > 1] == []
 
@@ -118,5 +120,5 @@ def test_items_belong_to_the_table_that_mimic_iv_says() -> None:
         with gzip.open(root / f"{name}.csv.gz", "rt", encoding="utf-8", newline="") as stream:
             tables.update({row["itemid"]: row.get("linksto", "labevents") for row in csv.DictReader(stream)})
     for row in VARIABLES:
-        for item in row["items"].split("|"):
+        for item in filter(None, row["items"].split("|")):
             assert tables.get(item.split("@")[0]) == row["source_table"], row["variable"]

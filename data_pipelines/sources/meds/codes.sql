@@ -1,6 +1,6 @@
 -- MEDS events with their code taken apart: `prefix` (what happened), `itemid` (the MIMIC-IV item) and the MIMIC-IV table that
 -- the event came from. Source: code names of the public MIMIC-IV to MEDS conversion.
-CREATE VIEW events AS
+CREATE VIEW coded_events AS
 WITH parts AS (
     SELECT *, split_part(code, '//', 1) AS prefix,
         TRY_CAST(split_part(code, '//', CASE WHEN code LIKE 'PROCEDURE//START//%' OR code LIKE 'PROCEDURE//END//%' THEN 3 ELSE 2 END) AS BIGINT)

@@ -1,14 +1,12 @@
--- The MEDS events whose MIMIC-IV item id is in variables.csv, in the shape that sources/mimic_items reads.
--- Source: codes LAB//<item>//<unit> (charted readings and laboratory results; item ids below 220000 are laboratory items),
--- SUBJECT_FLUID_OUTPUT//<item>//<unit>, INFUSION_START//<item>, INFUSION_END//<item>, PROCEDURE//START//<item>, PROCEDURE//END//<item>.
+-- The ingested MEDS events of one shard, in the shape that sources/mimic_items reads.
 -- MEDS keeps one time per event: the time at which a result became known is the time of the event.
 
 -- charted: readings at one moment. Laboratory rows belong to no ICU stay: stay_id is NULL.
-CREATE TABLE charted AS
-SELECT source_table, CASE WHEN source_table = 'labevents' THEN NULL ELSE icustay_id END AS stay_id, subject_id, time, known_time, itemid,
+CREATE VIEW charted AS
+SELECT source_table, subject_id, CASE WHEN source_table = 'labevents' THEN NULL ELSE icustay_id END AS stay_id, itemid, time, known_time,
     numeric_value AS value, text_value AS text
-FROM events
-WHERE itemid IN (SELECT itemid FROM items WHERE source_table IN ('chartevents', 'labevents', 'outputevents')) OR itemid = 52033;
+FROM meds
+WHERE source_table IN ('chartevents', 'labevents', 'outputevents');
 
 -- infusions: a start carries the rate, its end the amount; both carry the order's id.
 CREATE VIEW infusions AS
@@ -16,8 +14,8 @@ WITH numbered AS (
     SELECT *, row_number() OVER (
         PARTITION BY prefix, subject_id, icustay_id, order_id, itemid ORDER BY time, numeric_value, unit
     ) AS nth
-    FROM events
-    WHERE source_table = 'inputevents' AND itemid IN (SELECT itemid FROM items WHERE source_table = 'inputevents')
+    FROM meds
+    WHERE source_table = 'inputevents'
 )
 SELECT s.icustay_id AS stay_id, s.subject_id, s.itemid, s.time AS start_time, coalesce(e.time, s.time) AS end_time,
     s.numeric_value AS rate, s.unit AS rate_unit, e.numeric_value AS amount, e.unit AS amount_unit,
@@ -33,8 +31,8 @@ CREATE VIEW procedures AS
 WITH numbered AS (
     SELECT *, row_number() OVER (PARTITION BY edge, subject_id, icustay_id, itemid ORDER BY time) AS nth
     FROM (
-        SELECT *, split_part(code, '//', 2) AS edge FROM events
-        WHERE source_table = 'procedureevents' AND itemid IN (SELECT itemid FROM items WHERE source_table = 'procedureevents')
+        SELECT *, split_part(code, '//', 2) AS edge FROM meds
+        WHERE source_table = 'procedureevents'
     )
 )
 SELECT s.icustay_id AS stay_id, s.subject_id, s.itemid, s.time AS start_time, coalesce(e.time, s.time) AS end_time

@@ -4,7 +4,7 @@
 -- An input with a rate is an infusion ("rate" in variables.csv), one without is a bolus ("amount").
 -- `is_carrier`: a fluid ordered as part of a drug (order categories "Continuous Med" and "Drug Push") only carries or flushes that
 -- drug; it is no treatment of its own.
-CREATE VIEW actions AS
+CREATE VIEW item_actions AS
 SELECT c.stay_id, c.subject_id, c.time AS start_time, c.time AS end_time, i.variable, c.value, c.text, i.unit, false AS is_carrier
 FROM charted c
 JOIN items i ON i.kind = 'action' AND i.source_table = c.source_table AND i.itemid = c.itemid

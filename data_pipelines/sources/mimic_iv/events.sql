@@ -1,29 +1,21 @@
--- The rows of the MIMIC-IV event tables whose item id is in variables.csv, in the shape that sources/mimic_items reads.
--- Source: MIMIC-IV icu/chartevents, icu/outputevents, icu/inputevents, icu/procedureevents, hosp/labevents.
--- Values stay in the unit in which they were recorded and are 32-bit floats, the precision that MEDS keeps.
+-- The ingested MIMIC-IV rows of one shard, in the shape that sources/mimic_items reads.
 
--- charted: readings at one moment. Laboratory rows belong to no ICU stay in MIMIC-IV: stay_id is NULL.
-CREATE TABLE charted AS
-SELECT 'chartevents' AS source_table, stay_id, subject_id, charttime AS time, coalesce(storetime, charttime) AS known_time,
-    itemid, CAST(valuenum AS FLOAT) AS value, value AS text
-FROM chartevents
-WHERE itemid IN (SELECT itemid FROM items WHERE source_table = 'chartevents')
+-- charted: readings at one moment.
+CREATE VIEW charted AS
+SELECT 'chartevents' AS source_table, * FROM chartevents
 UNION ALL
-SELECT 'outputevents', stay_id, subject_id, charttime, coalesce(storetime, charttime), itemid, CAST(value AS FLOAT), NULL
-FROM outputevents
-WHERE itemid IN (SELECT itemid FROM items WHERE source_table = 'outputevents')
+SELECT 'outputevents', * FROM outputevents
 UNION ALL
-SELECT 'labevents', NULL, subject_id, charttime, coalesce(storetime, charttime), itemid, CAST(valuenum AS FLOAT), value
-FROM labevents
-WHERE itemid IN (SELECT itemid FROM items WHERE source_table = 'labevents') OR itemid = 52033;  -- 52033: specimen type
+SELECT 'labevents', * FROM labevents;
 
-CREATE VIEW infusions AS
-SELECT stay_id, subject_id, itemid, starttime AS start_time, endtime AS end_time, CAST(rate AS FLOAT) AS rate, rateuom AS rate_unit,
-    CAST(amount AS FLOAT) AS amount, amountuom AS amount_unit, ordercategorydescription AS order_category
-FROM inputevents
-WHERE itemid IN (SELECT itemid FROM items WHERE source_table = 'inputevents');
+CREATE VIEW infusions AS FROM inputevents;
 
-CREATE VIEW procedures AS
-SELECT stay_id, subject_id, itemid, starttime AS start_time, endtime AS end_time
-FROM procedureevents
-WHERE itemid IN (SELECT itemid FROM items WHERE source_table = 'procedureevents');
+CREATE VIEW procedures AS FROM procedureevents;
+
+-- antibiotics: systemic antibiotics by the start of their prescription.
+CREATE VIEW antibiotics AS
+SELECT p.subject_id, p.start_time, n.antibiotic FROM prescriptions p JOIN antibiotic_names n USING (fragment);
+
+-- cultures: one row a specimen.
+CREATE VIEW cultures AS
+SELECT subject_id, specimen_id, max(time) AS time, max(date) AS date FROM microbiologyevents GROUP BY subject_id, specimen_id;

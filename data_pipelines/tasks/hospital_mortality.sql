@@ -1,0 +1,6 @@
+-- Death in this hospital stay, asked once, after the first 24 hours (hours 0 to 23) of a stay of at least that length.
+-- Needs: hospital death
+CREATE VIEW hospital_mortality AS
+SELECT stay_id, 23 AS hour, hospital_death AS label
+FROM cohort
+WHERE los_hours >= 24 AND coalesce(death_hour >= 24, true) AND hospital_death IS NOT NULL;

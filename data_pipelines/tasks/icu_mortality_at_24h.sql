@@ -1,0 +1,7 @@
+-- Death in the ICU, asked once, at hour 24, of the patients who are still there.
+-- Source: ICareFM early event prediction.
+-- Needs: ICU death
+CREATE VIEW icu_mortality_at_24h AS
+SELECT stay_id, 24 AS hour, icu_death AS label
+FROM cohort
+WHERE n_hours > 24;
