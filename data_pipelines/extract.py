@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,8 @@ from clin_jepa.errors import InputError
 from data_pipelines.database import Database, check_limits, quoted, split_memory
 from data_pipelines.engines import Engine, run_jobs
 from data_pipelines.ingest import ingest_relation, is_ingested
+from data_pipelines.meds import carries_mimic_items
+from data_pipelines.meds_generic import GENERIC_MEDS
 from data_pipelines.output_folder import check_output, work_folder
 from data_pipelines.plan import STAYS_PER_SHARD, ExtractionPlan, code_fingerprint, write_json
 from data_pipelines.shard import ShardJob, load_candidates
@@ -40,6 +43,8 @@ def extract(
     workers: int | None = None,
     engine: Engine = "processes",
     shards: int | None = None,
+    meds_codes: Literal["auto", "mimic", "generic"] = "auto",
+    stays_file: str | Path | None = None,
     seed: int = 0,
     overwrite: bool = False,
 ) -> Path:
@@ -59,6 +64,10 @@ def extract(
         workers: Processes that write shards at the same time; by default one a thread.
         engine: What runs the shards: ``processes`` of this machine, or a ``ray`` cluster that sees the same folders.
         shards: Number of subject shards; by default as many as the number of stays asks for. It changes the number of files only.
+        meds_codes: How the codes of a MEDS data set are read: ``mimic``, as item ids of variables.csv; ``generic``, each code by its
+            description and value; ``auto`` looks whether the data set was made from MIMIC-IV.
+        stays_file: For generic MEDS: a .csv or .parquet file of ICU stays (subject_id, intime, outtime, stay_id if you like), where
+            the data set has no ICU_ADMISSION and ICU_DISCHARGE codes.
         seed: Seed of the split into train, tuning and held_out; unused where the data set brings its splits.
         overwrite: Whether a trajectory store that is already in the output folder is replaced.
 
@@ -86,8 +95,10 @@ def extract(
     if not root.exists():
         raise InputError(f"{root} is not a folder: give the folder of the raw data with --input")
     check_output(store, overwrite)
-    kind = SOURCES[source]
-    settings = {"time_policy": time_policy, "hour_stamp": hour_stamp}
+    kind = _kind(source, root, meds_codes)
+    if stays_file is not None and kind is not GENERIC_MEDS:
+        raise InputError("stays_file goes with generic MEDS only: leave it out, or pass --source meds --meds_codes generic")
+    settings = {"time_policy": time_policy, "hour_stamp": hour_stamp, "stays_file": None if stays_file is None else str(stays_file)}
     identity = {
         "source": source,
         "input": str(root.resolve()),
@@ -99,7 +110,7 @@ def extract(
         if resumed:
             print(f"going on with the extraction that was interrupted in {work}")
         threads = threads or os.cpu_count() or 1
-        plan = ExtractionPlan(source, root, work, settings, memory_limit, threads, shards or 0)
+        plan = ExtractionPlan(kind.name, root, work, settings, memory_limit, threads, shards or 0)
         with plan.connect() as database:
             plan = _first_stage(database, kind, plan)
             _ingest(database, kind, plan)
@@ -114,6 +125,15 @@ def extract(
             _check_cohort(root, jobs, plan)
             gather(database, plan, jobs, {**about, "seed": seed})
     return store
+
+
+def _kind(source: str, root: Path, meds_codes: str) -> Source:
+    if source != "meds":
+        return SOURCES[source]
+    if meds_codes == "auto":
+        with tempfile.TemporaryDirectory() as scratch, Database(Path(scratch)) as database:
+            meds_codes = "mimic" if carries_mimic_items(database, root) else "generic"
+    return SOURCES["meds"] if meds_codes == "mimic" else GENERIC_MEDS
 
 
 def _first_stage(database: Database, source: Source, plan: ExtractionPlan) -> ExtractionPlan:
@@ -142,11 +162,14 @@ def _first_stage(database: Database, source: Source, plan: ExtractionPlan) -> Ex
             {
                 "source_version": opened.version,
                 "unavailable": dict(opened.unavailable),
+                "source_counts": dict(opened.counts),
                 "shards": plan.shards or max(1, round(candidates / STAYS_PER_SHARD)),
             },
         )
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    settings = {**plan.settings, "unavailable": about["unavailable"], "knows_sepsis": "sepsis-3" not in about["unavailable"]}
+    lacks = about["unavailable"]
+    knows = {"sepsis": "sepsis-3" not in lacks, "icu_death": "ICU death" not in lacks, "scores": "severity scores" not in lacks}
+    settings = {**plan.settings, "unavailable": lacks, **{f"knows_{what}": known for what, known in knows.items()}}
     return dataclasses.replace(plan, settings=settings, shards=about["shards"])
 
 

@@ -1,6 +1,7 @@
 """The source ``meds``: a MEDS data set (0.3 or 0.4) whose codes carry MIMIC-IV item ids."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from clin_jepa.data.trajectory_store import SPLITS
@@ -40,21 +41,42 @@ def open_meds(database: Database, plan: ExtractionPlan) -> OpenedSource:
         InputError: If a file or a column is missing or damaged, or the MEDS version is not 0.3 or 0.4.
     """
     root = plan.root
-    version = _read_version(root / "metadata" / "dataset.json")
-    files = sorted((root / "data").rglob("*.parquet"))
-    if not files:
-        raise InputError(f"{root / 'data'} holds no Parquet file: give with --input the folder that holds MEDS's data/ and metadata/")
-    for file in files:
-        _check_columns(database, file, COLUMNS)
+    version = read_version(root / "metadata" / "dataset.json")
+    files = event_files(database, root, COLUMNS)
     select = ", ".join(f"CAST({column} AS {kind}) AS {column}" for column, kind in COLUMNS.items())
     listed = ", ".join(quoted(str(file)) for file in files)
     database.execute(f"CREATE VIEW meds AS SELECT {select} FROM read_parquet([{listed}], union_by_name = true)")
     database.run_file("sources/meds/codes.sql")
-    _read_splits(database, root / "metadata" / "subject_splits.parquet")
+    read_splits(database, root / "metadata" / "subject_splits.parquet")
     return OpenedSource(version, {"sepsis-3": "MEDS keeps no cultures of MIMIC-IV"})
 
 
-def _read_version(file: Path) -> str:
+def carries_mimic_items(database: Database, root: Path) -> bool:
+    """Whether a MEDS data set was made from MIMIC-IV by the public conversion: its events have that conversion's columns."""
+    first = next(iter(sorted((root / "data").rglob("*.parquet"))), None)
+    return first is None or set(COLUMNS) <= set(parquet_columns(database, first))
+
+
+def event_files(database: Database, root: Path, columns: Iterable[str]) -> list[Path]:
+    """The files of a data set's events, each with the columns that are read.
+
+    Raises:
+        InputError: If there is no file, or one lacks a column or is damaged.
+    """
+    files = sorted((root / "data").rglob("*.parquet"))
+    if not files:
+        raise InputError(f"{root / 'data'} holds no Parquet file: give with --input the folder that holds MEDS's data/ and metadata/")
+    for file in files:
+        _check_columns(database, file, columns)
+    return files
+
+
+def read_version(file: Path) -> str:
+    """Name and version of a MEDS data set.
+
+    Raises:
+        InputError: If the file is missing or damaged, or of a MEDS version that is not known.
+    """
     if not file.is_file():
         raise InputError(f"{file} is missing: give with --input the folder that holds MEDS's data/ and metadata/")
     try:
@@ -67,7 +89,7 @@ def _read_version(file: Path) -> str:
     return f"{metadata.get('dataset_name', 'unknown')} {metadata.get('dataset_version', 'unknown')}"
 
 
-def _check_columns(database: Database, file: Path, columns: dict[str, str]) -> None:
+def _check_columns(database: Database, file: Path, columns: Iterable[str]) -> None:
     found = parquet_columns(database, file)
     missing = [column for column in columns if column not in found]
     if missing:
@@ -76,7 +98,12 @@ def _check_columns(database: Database, file: Path, columns: dict[str, str]) -> N
         )
 
 
-def _read_splits(database: Database, file: Path) -> None:
+def read_splits(database: Database, file: Path) -> None:
+    """Take over the data set's splits into ``given_splits``, which stays empty where there are none.
+
+    Raises:
+        InputError: If the file is damaged, names an unknown split, or gives a subject more than one.
+    """
     database.execute("CREATE TABLE given_splits (subject_id BIGINT, split VARCHAR)")
     if not file.exists():
         return
@@ -100,6 +127,9 @@ MEDS = Source(
         "sources/mimic_items/observations.sql",
         "sources/mimic_items/actions.sql",
         "sources/meds/actions.sql",
+        "sources/empty/antibiotics.sql",
+        "sources/empty/cultures.sql",
+        "sources/empty/given_sepsis.sql",
     ),
     needs="the folders data/ and metadata/",
 )

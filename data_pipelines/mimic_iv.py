@@ -107,6 +107,7 @@ MIMIC_IV = Source(
         "sources/mimic_items/observations.sql",
         "sources/mimic_items/actions.sql",
         "sources/mimic_iv/actions.sql",
+        "sources/empty/given_sepsis.sql",
     ),
     needs="the folders hosp/ and icu/",
 )

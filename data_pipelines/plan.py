@@ -52,6 +52,7 @@ class ExtractionPlan:
         database = Database(self.work / "spill" / name, self.memory_limit, self.threads)
         for file in ("variables.csv", "units.csv", "antibiotics.csv"):
             database.set_variable(file.replace(".", "_"), PACKAGE / file)
+        database.set_variable("parameters_csv", PACKAGE / "sources" / self.source / "parameters.csv")
         for key, value in self.settings.items():
             database.set_variable(key, value)
         database.set_variable("shards", self.shards)

@@ -33,14 +33,14 @@ def gather(database: Database, plan: ExtractionPlan, jobs: list[ShardJob], about
     counts = row_counts(plan, reports)
     _, stays_hash = table_hash(database, "split_stays")
     check_counts(plan, counts, reports, database)
-    settings = {key: value for key, value in plan.settings.items() if key not in ("unavailable", "knows_sepsis")}
-    settings = {**settings, "seed": about["seed"]}
+    settings = {key: plan.settings[key] for key in ("time_policy", "hour_stamp")} | {"seed": about["seed"]}
     hashed = json.dumps({"source": plan.source, **settings, "code": code_fingerprint()}, sort_keys=True)
     content = {"stays": stays_hash, **{table: sum(report["hash"][table] for report in reports) % 2**64 for table in reports[0]["hash"]}}
     dataset = {
         "schema_version": SCHEMA_VERSION,
         "source": plan.source,
         "source_version": about["source_version"],
+        "source_counts": about["source_counts"],
         **settings,
         "row_counts": counts,
         "variables": sorted({name for report in reports for name in report["variables"]}),

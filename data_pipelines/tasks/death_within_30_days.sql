@@ -1,5 +1,5 @@
 -- Death within 30 days of ICU admission, in hospital or after, asked once, after the first 24 hours (hours 0 to 23) of a stay of at least that length.
--- Needs: time of death
+-- Needs: day of death
 CREATE VIEW death_within_30_days AS
 SELECT stay_id, 23 AS hour, coalesce(death_hour <= 30 * 24, false) AS label
 FROM cohort

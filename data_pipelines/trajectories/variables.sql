@@ -1,10 +1,11 @@
 -- The variables of this extraction: those of variables.csv and those that a source brought itself. The type variable_name makes
 -- them compare as fast as numbers; it is in the clinical order of the texts.
+-- is_vital_sign: whether a reading proves that the stay was charted; any reading does where codes are not mapped to variables.
 -- is_spoken: whether a variable appears in texts; unit_suffix: what follows its number there.
 CREATE TYPE variable_name AS ENUM (SELECT variable FROM listed_variables ORDER BY text_order, variable);
 
 CREATE TABLE variables AS
-SELECT * REPLACE (CAST(variable AS variable_name) AS variable), category = 'vital sign' AS is_vital_sign, category <> 'derived' AS is_spoken,
+SELECT * REPLACE (CAST(variable AS variable_name) AS variable), category IN ('vital sign', 'code') AS is_vital_sign, category <> 'derived' AS is_spoken,
     CASE WHEN unit = '' THEN '' ELSE ' ' || unit END AS unit_suffix
 FROM listed_variables;
 

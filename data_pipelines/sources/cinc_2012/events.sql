@@ -1,0 +1,15 @@
+-- Readings of the Challenge 2012 in the names and units of parameters.csv. Mechanical ventilation is charted as 1, again and again.
+CREATE VIEW timed_readings AS
+SELECT r.stay_id, r.subject_id, r.time, v.variable, v.kind, v.form, r.value, nullif(p.unit, v.unit) AS unit
+FROM stay_rows r
+JOIN read_csv(getvariable('parameters_csv'), header = true, delim = ',', auto_detect = false, columns = {
+    'parameter': 'VARCHAR', 'variable': 'VARCHAR', 'unit': 'VARCHAR'}) p USING (parameter)
+JOIN variables v ON v.variable = p.variable;
+
+CREATE VIEW observations AS
+SELECT stay_id, subject_id, time, time AS known_time, variable, value, CAST(NULL AS VARCHAR) AS text, unit
+FROM timed_readings WHERE kind = 'observation';
+
+CREATE VIEW actions AS
+SELECT stay_id, subject_id, time AS start_time, time AS end_time, variable, value, CAST(NULL AS VARCHAR) AS text, unit, false AS is_carrier
+FROM timed_readings WHERE kind = 'action' AND (form <> 'interval' OR value = 1);
