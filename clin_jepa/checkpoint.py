@@ -54,6 +54,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def check_encoder(checkpoint: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
     """Refuse the checkpoint of another encoder.
 
+    What counts is what the encoder is, not what it is called: the same model under another name or path is the same encoder.
+
     Args:
         checkpoint: A read checkpoint.
         identity: The identity of this run's encoder.
@@ -62,13 +64,13 @@ def check_encoder(checkpoint: dict[str, Any], identity: dict[str, Any]) -> dict[
         Clin-JEPA's own part of the checkpoint.
 
     Raises:
-        InputError: If the checkpoint is foreign, or its encoder has another base, shape or adaptation.
+        InputError: If the checkpoint is foreign, or its encoder has another adaptation, shape or frozen base.
     """
     about: dict[str, Any] | None = checkpoint.get(CHECKPOINT_KEY)
     if about is None:
         raise InputError("the checkpoint is not one of Clin-JEPA: use one from a run's checkpoints folder")
     found = about["encoder"]
-    differing = [key for key in ("base", "adaptation", "shape", "hash") if found[key] != identity[key]]
+    differing = [key for key in ("adaptation", "shape", "hash") if found[key] != identity[key]]
     if differing:
         key = differing[0]
         raise InputError(

@@ -4,7 +4,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -143,7 +143,10 @@ class TextEncoder(nn.Module):
         return {name.replace(f".{TARGET_ADAPTER}.", f".{ONLINE_ADAPTER}."): p for name, p in pairs}
 
     def fingerprint(self) -> str:
-        """SHA-256 of the base's identity and of every online parameter: equal exactly when latents are equal."""
+        """SHA-256 of the base's identity and of every online parameter: other weights give another one.
+
+        Of a frozen base that comes from elsewhere, both ends of each tensor are read; device and precision of the forward pass are not in.
+        """
         digest = hashlib.sha256(repr(sorted(self.identity.items())).encode())
         parameters = dict(self.lm.named_parameters()) if self.config.from_scratch else self.online_parameters()
         for name, parameter in sorted(parameters.items()):
@@ -164,7 +167,10 @@ class TextEncoder(nn.Module):
 
     def _hidden(self, tokens: Tensor, packing: Packing) -> Tensor:
         decoder = self.causal_lm.get_decoder()
-        out = decoder(input_ids=tokens.unsqueeze(0), position_ids=packing.position_N.unsqueeze(0), use_cache=False, packing=packing)
+        # A half-precision base computes in half precision whoever calls, with the trainer's autocast or without it, as in evaluation.
+        half = self.config.dtype == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
+            out = decoder(input_ids=tokens.unsqueeze(0), position_ids=packing.position_N.unsqueeze(0), use_cache=False, packing=packing)
         hidden: Tensor = out.last_hidden_state[0]
         return hidden
 

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
-from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel, Qwen3Config
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel, Qwen3Config
 
 from clin_jepa.errors import InputError
-from clin_jepa.packing import PACKED
+from clin_jepa.packing import PACKED, check_no_sinks, check_packable
 
 ONLINE_ADAPTER, TARGET_ADAPTER = "online", "target"
 
@@ -69,7 +69,7 @@ class EncoderConfig:
         lora_alpha: Scale of the adapters.
         lora_targets: Linear layers that get an adapter.
         quantization: ``nf4`` keeps the frozen base in 4 bits (bitsandbytes).
-        dtype: Number format of the base weights.
+        dtype: Number format of the base weights; with ``bfloat16`` the encoder also computes in it, whatever ``trainer.precision`` says.
         tokens_per_pack: Most tokens that go through the encoder at once.
         activation_checkpointing: Recompute activations in the backward pass instead of keeping them.
         vocab_size: Vocabulary of a ``tiny`` encoder; set from ``--data.vocab_size``.
@@ -122,7 +122,10 @@ def build_language_model(config: EncoderConfig) -> PreTrainedModel | PeftModel:
         InputError: If the name is neither on disk nor reachable, or the model cannot run packed.
     """
     config.validate()
-    model = _from_scratch(config) if config.from_scratch else _pretrained(config)
+    hf_config = _architecture(config)
+    check_packable(hf_config)
+    model = _from_scratch(config, hf_config) if config.from_scratch else _pretrained(config)
+    check_no_sinks(model)
     model.config.use_cache = False
     if config.adaptation == "lora":
         if config.quantization == "nf4":
@@ -143,6 +146,8 @@ def base_identity(config: EncoderConfig, model: PreTrainedModel | PeftModel) -> 
     """What a checkpoint says of the base instead of holding its weights: name, revision, shape and vocabulary."""
     hf_config = model.config.to_dict()
     shape = {key: hf_config.get(key) for key in ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")}
+    if isinstance(model, PeftModel):
+        shape["lora"] = [config.lora_rank, config.lora_alpha, *sorted(config.lora_targets)]
     digest = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
     if isinstance(model, PeftModel) and not config.from_scratch:
         # Adapters mean something on their own base only. Both ends of each tensor tell bases apart without reading 16 GB.
@@ -155,14 +160,16 @@ def base_identity(config: EncoderConfig, model: PreTrainedModel | PeftModel) -> 
     return {"base": config.base, "revision": revision, "adaptation": config.adaptation, "shape": shape, "hash": digest.hexdigest()}
 
 
-def _from_scratch(config: EncoderConfig) -> PreTrainedModel:
-    if config.base in ARCHITECTURES:
-        shape = dict(ARCHITECTURES[config.base])
-        if config.base == "tiny":
-            shape["vocab_size"] = config.vocab_size
-        hf_config = Qwen3Config(**shape)
-    else:
-        hf_config = _load(AutoConfig.from_pretrained, config)
+def _architecture(config: EncoderConfig) -> PreTrainedConfig:
+    if config.base not in ARCHITECTURES:
+        return _load(AutoConfig.from_pretrained, config)
+    shape = dict(ARCHITECTURES[config.base])
+    if config.base == "tiny":
+        shape["vocab_size"] = config.vocab_size
+    return Qwen3Config(**shape)
+
+
+def _from_scratch(config: EncoderConfig, hf_config: PreTrainedConfig) -> PreTrainedModel:
     model: PreTrainedModel = AutoModelForCausalLM.from_config(hf_config, dtype=getattr(torch, config.dtype), attn_implementation=PACKED)
     return model
 

@@ -37,11 +37,13 @@ class PhasePosition:
         number: The phase entered last; -1 before the first.
         name: Its name.
         finished: Whether it has ended.
+        skipped: Planned optimizer steps that phases which ended early left out, in all.
     """
 
     number: int = -1
     name: str = "start"
     finished: bool = True
+    skipped: int = 0
 
 
 @dataclass
@@ -169,13 +171,18 @@ class ClinJEPA(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         about = check_encoder(checkpoint, self.encoder.identity)
         expected = without_frozen_base(self.state_dict(), self.encoder) if self.encoder.has_frozen_base_elsewhere else self.state_dict()
-        missing = expected.keys() - checkpoint["state_dict"].keys()
+        unmatched = expected.keys() ^ checkpoint["state_dict"].keys()
         wrong = [name for name, value in checkpoint["state_dict"].items() if name in expected and expected[name].shape != value.shape]
-        if missing or wrong:
+        if unmatched or wrong:
             raise InputError(
-                f"the checkpoint does not fit this model: {len(missing)} parameters are missing and {len(wrong)} have another shape "
-                f"(first: {sorted([*missing, *wrong])[0]}): use the run's own config.yaml"
+                f"the checkpoint does not fit this model: {len(unmatched)} parameters are missing or left over and {len(wrong)} have "
+                f"another shape (first: {sorted([*unmatched, *wrong])[0]}): use the run's own config.yaml"
             )
+        trained = checkpoint["hyper_parameters"]
+        pairs = [(f"predictor.{key}", trained["predictor"][key], getattr(self.predictor_config, key)) for key in ("heads", "residual")]
+        for key, theirs, ours in [*pairs, ("normalize_latents", trained["normalize_latents"], self.normalize_latents)]:
+            if theirs != ours:
+                raise InputError(f"the checkpoint has --model.{key} {theirs}, this run {ours}: use the run's own config.yaml")
         self.position = PhasePosition(**about["position"])
         self.regime = Regime(**about["regime"])
 
@@ -207,8 +214,10 @@ class ClinJEPA(LightningModule):
 
     def target_state_latents(self, batch: TrajectoryBatch, online_UD: Tensor) -> Tensor:
         """Latents that predictions are compared with, ``[B, T, D]``, without gradient; padded hours hold those of some real text."""
-        if self.regime.target == "online":
-            return online_UD.detach()[batch.state_BT]
+        return online_UD.detach()[batch.state_BT] if self.regime.target == "online" else self.encoded_by_target(batch)
+
+    def encoded_by_target(self, batch: TrajectoryBatch) -> Tensor:
+        """State latents of the target encoder, whatever the regime, ``[B, T, D]``; arguments and padding as in `target_state_latents`."""
         used_U, place_BT = torch.unique(batch.state_BT, return_inverse=True)
         token_N, length_U = _select_texts(batch.token_N, batch.length_U, used_U)
         return self.normalized(self.target(token_N, length_U))[place_BT]
@@ -314,7 +323,7 @@ class ClinJEPA(LightningModule):
             on_step=False,
             on_epoch=True,
         )
-        return {"latents": latents, "predicted_BTD": pred_BTD}
+        return {"latents": latents, "predicted_BTD": pred_BTD, "l1_B": error_B}
 
     @override
     def predict_step(self, batch: TrajectoryBatch, batch_idx: int) -> dict[str, Tensor]:

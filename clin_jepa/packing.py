@@ -8,13 +8,17 @@ Attention runs per text: as variable-length flash attention on a CUDA device in 
 # Shapes: N tokens of a pack, U texts of a pack, H heads, F features of a head.
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from clin_jepa.errors import InputError
 
 PACKED = "clinjepa_packed"
 
@@ -22,6 +26,8 @@ PACKED = "clinjepa_packed"
 # touches no linear layer.
 _BUCKET_GROWTH = 1.1
 _BUCKET_SLACK = 2
+
+_HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,15 @@ class Packing:
     length_U: Tensor
     device: torch.device
     offset_U: Tensor = field(init=False)
-    buckets: tuple[Bucket, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         zero = torch.zeros(1, dtype=torch.int64)
         object.__setattr__(self, "offset_U", torch.cat([zero, self.length_U.cumsum(0)]).to(self.device, torch.int32))
-        object.__setattr__(self, "buckets", () if self.device.type == "cuda" else _buckets(self.length_U, self.device))
+
+    @cached_property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """The pack cut into texts of about equal length: made by the first layer that needs them, shared by all others."""
+        return _buckets(self.length_U, self.device)
 
     @property
     def longest(self) -> int:
@@ -97,6 +106,42 @@ def plan_packs(length_U: Tensor, tokens_per_pack: int) -> list[Tensor]:
     return packs
 
 
+def check_packable(config: PreTrainedConfig) -> None:
+    """Refuse a language model whose attention is more than causal softmax attention over a whole text: packed, its latents would be wrong.
+
+    Args:
+        config: The model's configuration.
+
+    Raises:
+        InputError: If its attention does not go through transformers' attention functions, slides over a window, or caps its logits.
+    """
+    model_class = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    text = config.get_text_config()
+    window = getattr(text, "sliding_window", None)
+    other_layers = set(getattr(text, "layer_types", None) or ()) - {"full_attention"}
+    if model_class is not None and not model_class._supports_attention_backend:
+        raise _not_packable(config, "its attention cannot be replaced")
+    if other_layers:
+        raise _not_packable(config, f"it has layers of {' and '.join(sorted(other_layers))}")
+    if window is not None:
+        raise _not_packable(config, f"it attends within a sliding_window of {window} tokens")
+    if getattr(text, "attn_logit_softcapping", None) is not None:
+        raise _not_packable(config, "it caps its attention logits")
+
+
+def check_no_sinks(model: PreTrainedModel) -> None:
+    """Refuse a language model with attention sinks, which its configuration does not tell; otherwise as `check_packable`."""
+    if any(name.endswith(".sinks") for name, _ in model.named_parameters()):
+        raise _not_packable(model.config, "it has attention sinks")
+
+
+def _not_packable(config: PreTrainedConfig, reason: str) -> InputError:
+    return InputError(
+        f"a {config.model_type} model cannot run packed ({reason}): give one with plain causal attention with --model.encoder.base, "
+        "such as a Qwen3"
+    )
+
+
 def _buckets(length_U: Tensor, device: torch.device) -> tuple[Bucket, ...]:
     lengths = length_U.tolist()
     buckets: list[Bucket] = []
@@ -131,13 +176,15 @@ def packed_attention(
         value: ``[1, H_kv, N, F]``.
         attention_mask: Unused: the packing says which tokens belong together.
         packing: Where each text lies.
-        options: ``scaling`` (float) is used; dropout is not, an encoder of latents has none.
+        options: ``scaling`` (float) is used; dropout is not, an encoder of latents has none. Models to which others (``sliding_window``,
+            ``softcap``, ``s_aux``) mean something are refused by `check_packable` and `check_no_sinks`.
 
     Returns:
         ``[1, N, H, F]``, and None for the weights.
     """
     scaling = options.get("scaling")
-    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
+    query, key, value = _in_half_precision(query, key, value)
+    if query.is_cuda and query.dtype in _HALF:
         from torch.nn.attention.varlen import varlen_attn
 
         out: Any = varlen_attn(
@@ -153,10 +200,20 @@ def packed_attention(
             enable_gqa=key.shape[1] != query.shape[1],
         )
         return out.unsqueeze(0), None
-    buckets = packing.buckets or _buckets(packing.length_U, packing.device)
     groups = query.shape[1] // key.shape[1]
-    pieces = [_bucket_attention(bucket, query, key, value, groups, scaling) for bucket in buckets]
+    pieces = [_bucket_attention(bucket, query, key, value, groups, scaling) for bucket in packing.buckets]
     return torch.cat(pieces).unsqueeze(0), None
+
+
+def _in_half_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors in autocast's number format where that is a half one, else as they are.
+
+    On a 4-bit base the projections give float32, and `varlen_attn` is no operation that autocast casts for.
+    """
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind) or torch.get_autocast_dtype(kind) not in _HALF:
+        return tensors
+    return tuple(tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors)
 
 
 def _bucket_attention(bucket: Bucket, query: Tensor, key: Tensor, value: Tensor, groups: int, scaling: float | None) -> Tensor:

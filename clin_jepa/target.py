@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from clin_jepa.encoder import TextEncoder
 
@@ -39,12 +39,19 @@ def ema_update_(target: Mapping[str, Tensor], online: Mapping[str, Tensor], tau:
 def relative_gap(target: Mapping[str, Tensor], online: Mapping[str, Tensor]) -> float:
     """Norm of the difference over the norm of the online parameters, 0 where both are equal.
 
+    Where a process group is initialised, both norms are over the parameters of all processes, so that each gets the same number and
+    takes the same decision; every process has to call.
+
     >>> relative_gap({"w": torch.tensor([3.0])}, {"w": torch.tensor([4.0])})
     0.25
     """
-    difference = sum(float((online[name].double() - parameter.double()).square().sum()) for name, parameter in target.items())
-    norm = sum(float(parameter.double().square().sum()) for parameter in online.values())
-    return (difference / norm) ** 0.5 if norm else float(difference > 0)
+    differences = [(online[name].double() - parameter.double()).square().sum() for name, parameter in target.items()]
+    norms = [parameter.double().square().sum() for parameter in online.values()]
+    squares = torch.stack([torch.stack(differences).sum(), torch.stack(norms).sum()])
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(squares)
+    difference, norm = squares.tolist()
+    return float((difference / norm) ** 0.5) if norm else float(difference > 0)
 
 
 class TargetEncoder(nn.Module):
@@ -94,7 +101,7 @@ class TargetEncoder(nn.Module):
         ema_update_(self.parameters_by_name(), self.encoder.online_parameters(), 0.0)
 
     def gap(self) -> float:
-        """Relative distance to the online encoder, in parameter space."""
+        """Relative distance to the online encoder, in parameter space, as in `relative_gap`."""
         return relative_gap(self.parameters_by_name(), self.encoder.online_parameters())
 
     def equals_online(self) -> bool:

@@ -13,6 +13,7 @@ from typing_extensions import override
 from clin_jepa.callbacks import (
     CollapseMonitor,
     CurriculumProgressBar,
+    GapMonitor,
     PredictionWriter,
     RolloutMonitor,
     TensorBoardPage,
@@ -23,15 +24,30 @@ from clin_jepa.checkpoint import CHECKPOINT_KEY, AtomicCheckpointIO, read_checkp
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.errors import InputError
 from clin_jepa.module import ClinJEPA, PhasePosition
-from clin_jepa.run_folder import prepare_run_folder
+from clin_jepa.run_folder import DEFAULT_RUN, prepare_run_folder, run_of_checkpoint
 
 
 class TrainingCLI(LightningCLI):
-    """`LightningCLI` with a run folder, and with what is set once linked to where it is used."""
+    """`LightningCLI` with a run folder, and with what is set once linked to where it is used.
+
+    Args:
+        scratch: A folder for what a fast_dev_run writes; the caller removes it.
+        options: As in `LightningCLI`.
+    """
+
+    def __init__(self, *args: Any, scratch: Path, **options: Any) -> None:
+        self.scratch = scratch  # LightningCLI runs the whole command in its constructor
+        super().__init__(*args, **options)
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--run", type=str, default="runs/default", help="Folder of this run: config, checkpoints, TensorBoard events.")
+        parser.add_argument(
+            "--run",
+            type=str | None,
+            default=None,
+            help="Folder of this run: config, checkpoints, TensorBoard events. By default the run that --ckpt_path lies in where a "
+            f"checkpoint is only measured, else {DEFAULT_RUN}.",
+        )
         parser.add_argument("--overwrite", type=bool, default=False, help="Whether an earlier run in that folder is replaced.")
         parser.add_argument(
             "--checkpoint_every", type=int, default=100, help="Optimizer steps between two checkpoints/last.ckpt, to resume from."
@@ -39,6 +55,7 @@ class TrainingCLI(LightningCLI):
         parser.add_lightning_class_args(CollapseMonitor, "collapse_monitor")
         parser.add_lightning_class_args(RolloutMonitor, "rollout_monitor")
         parser.link_arguments("model.encoder.base", "data.tokenizer")
+        parser.link_arguments("model.encoder.revision", "data.tokenizer_revision")
         parser.link_arguments("data.vocab_size", "model.encoder.vocab_size")
         parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
@@ -50,17 +67,20 @@ class TrainingCLI(LightningCLI):
     @override
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
-        config.trainer.default_root_dir = tempfile.mkdtemp() if config.trainer.fast_dev_run else config.run
+        if config.run is None:
+            measured = config.ckpt_path if self.subcommand != "fit" and config.ckpt_path != "last" else None
+            config.run = str(run_of_checkpoint(Path(measured))) if measured else DEFAULT_RUN
+        config.trainer.default_root_dir = str(self.scratch) if config.trainer.fast_dev_run else config.run
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self._get(self.config_init, "trainer")
         run, fits = Path(self.config[self.subcommand].run), self.subcommand == "fit"
-        self.trainer_defaults["callbacks"] = [TensorBoardPage(), Throughput()]
+        self.trainer_defaults["callbacks"] = [GapMonitor(), TensorBoardPage(), Throughput()]
         if config.enable_progress_bar is not False:
             self.trainer_defaults["callbacks"].append(CurriculumProgressBar())
         if self.subcommand == "predict":
-            self.trainer_defaults["callbacks"].append(PredictionWriter(run / "predictions"))
+            self.trainer_defaults["callbacks"].append(PredictionWriter(Path(config.default_root_dir) / "predictions"))
         if fits and config.enable_checkpointing is not False and not config.fast_dev_run:
             every = self.config[self.subcommand].checkpoint_every
             checkpoints = ModelCheckpoint(
@@ -81,8 +101,8 @@ class TrainingCLI(LightningCLI):
             self._check_before_writing(path)
             if not config.trainer.fast_dev_run:
                 prepare_run_folder(run, path, config.overwrite)
-        elif path is None:
-            path = _newest_phase_checkpoint(run)
+        else:
+            path = _named_checkpoint(path, run) if path else _newest_phase_checkpoint(run)
         if path is not None:
             read_checkpoint(Path(path))
             config.ckpt_path = self.config_init[self.subcommand].ckpt_path = str(path)
@@ -100,10 +120,13 @@ class TrainingCLI(LightningCLI):
                 "raise the latter, or shorten the windows"
             )
         self.model.configure_model()
+        if weights := self.model.encoder_config.weights:
+            content = read_checkpoint(Path(weights))
+            self.datamodule.check_tokenizer(Path(weights), content[type(self.datamodule).__qualname__])
         chain = PhaseChain.of_trainer(self.trainer)
         if chain.spans:
             chain.check_length(self.trainer, self.model)
-        elif self.model.optimization.total_steps is None and self.trainer.max_steps < 1:
+        elif self.trainer.max_steps < 1:
             raise InputError("the run needs a length: list phase callbacks in trainer.callbacks, or give --trainer.max_steps")
         if checkpoint is None:
             return
@@ -144,29 +167,31 @@ def run_training_cli() -> None:
     Raises:
         InputError: If something the user gave does not fit.
     """
-    TrainingCLI(
-        ClinJEPA,
-        TrajectoryDataModule,
-        save_config_callback=RunConfig,
-        save_config_kwargs={"overwrite": True},
-        seed_everything_default=0,
-        auto_configure_optimizers=False,
-        trainer_defaults={
-            "max_epochs": -1,
-            "check_val_every_n_epoch": None,
-            "use_distributed_sampler": False,
-            "num_sanity_val_steps": 0,
-            "gradient_clip_val": 1.0,
-            "log_every_n_steps": 10,
-        },
-        parser_kwargs={"prog": "clinjepa", "description": "Train and run a Clin-JEPA world model."},
-    )
+    with tempfile.TemporaryDirectory(prefix="clinjepa-") as scratch:
+        TrainingCLI(
+            ClinJEPA,
+            TrajectoryDataModule,
+            scratch=Path(scratch),
+            save_config_callback=RunConfig,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            trainer_defaults={
+                "max_epochs": -1,
+                "check_val_every_n_epoch": None,
+                "use_distributed_sampler": False,
+                "num_sanity_val_steps": 0,
+                "gradient_clip_val": 1.0,
+                "log_every_n_steps": 10,
+            },
+            parser_kwargs={"prog": "clinjepa", "description": "Train and run a Clin-JEPA world model."},
+        )
 
 
 def _continued_checkpoint(given: str | None, run: Path, trainer: Trainer) -> Path | None:
     """The checkpoint that training continues: the one given, or the previous phase's in the run folder."""
     if given:
-        return Path(given) if given != "last" else run / "checkpoints" / "last.ckpt"
+        return _named_checkpoint(given, run)
     phases = PhaseChain.of_trainer(trainer).spans
     if not phases or phases[0].start == 0:
         return None
@@ -177,6 +202,11 @@ def _continued_checkpoint(given: str | None, run: Path, trainer: Trainer) -> Pat
             f"finish phase {phases[0].phase.follows} with the same --run first, or pass its checkpoint with --ckpt_path"
         )
     return before
+
+
+def _named_checkpoint(given: str, run: Path) -> Path:
+    """The checkpoint of that path, or the run's ``last``."""
+    return Path(given) if given != "last" else run / "checkpoints" / "last.ckpt"
 
 
 def _newest_phase_checkpoint(run: Path) -> Path:

@@ -67,8 +67,15 @@ def test_a_phase_with_an_impossible_number(refused: Callable[..., str], settings
     assert words in refused([phase(1), phase(2, **settings)])
 
 
-def test_no_phase_and_no_number_of_steps(refused: Callable[..., str]) -> None:
-    assert "phase" in refused([], over={"model": {"optimization": {"total_steps": None}}})
+@pytest.mark.parametrize("total_steps", [None, 13])
+def test_no_phase_and_no_number_of_steps(refused: Callable[..., str], total_steps: int | None) -> None:
+    # total_steps is the length of the schedule; it ends no run.
+    assert "the run needs a length" in refused([], over={"model": {"optimization": {"total_steps": total_steps}}})
+
+
+@pytest.mark.parametrize("until_gap", [0.0, 1.0, 2])
+def test_a_gap_that_is_no_share(refused: Callable[..., str], until_gap: float) -> None:
+    assert "until_gap is" in refused([phase(3, until_gap=until_gap)])
 
 
 # ---------------------------------------------------------------------- checkpoints
@@ -91,8 +98,26 @@ def test_the_checkpoint_of_an_earlier_phase(refused: Callable[..., str], in_one_
 
 def test_the_checkpoint_of_another_phase_at_the_right_step(refused: Callable[..., str], in_one_go: Run) -> None:
     message = refused([phase(5, start=STARTS[5])], "--ckpt_path", in_one_go.checkpoint_path("phase3"))
-    assert "phase 5 'predictor_finalization' continues phase 4, but the checkpoint is of phase 3 'ema_alignment'" in message
+    assert "phase 5 'predictor_finalization' starts at step 10 and continues phase 4" in message
+    assert "but the checkpoint is of phase 3 'ema_alignment' at step 10" in message
     assert "follows: 3" in message
+
+
+def test_the_checkpoint_of_the_right_phase_at_another_step(refused: Callable[..., str], in_one_go: Run) -> None:
+    message = refused([phase(2, start=2)], "--ckpt_path", in_one_go.checkpoint_path("phase1"))
+    assert "phase 2 'joint_refinement' starts at step 2 and continues phase 1" in message
+    assert "the checkpoint is of phase 1 'predictor_warmup' at step 3" in message
+
+
+def test_the_checkpoint_of_next_token_tuning_as_the_beginning(refused: Callable[..., str], run: Run, tmp_path: Path) -> None:
+    # Its steps would count as warmup's, and its optimizer state would go on.
+    tuned = Run(run.store, tmp_path / "tuned")
+    assert tuned.fit([{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": 2}}]) == 0
+
+    message = refused(curriculum(), "--ckpt_path", tuned.checkpoint_path("phase0"))
+
+    assert "the checkpoint is of phase 0 'next_token_tuning' at step 2" in message
+    assert "a tuned encoder starts a new run by --model.encoder.weights" in message
 
 
 def test_the_checkpoint_of_a_later_phase(refused: Callable[..., str], in_one_go: Run) -> None:
@@ -114,6 +139,25 @@ def test_the_checkpoint_of_another_encoder(refused: Callable[..., str], in_one_g
 def test_the_checkpoint_of_another_predictor(refused: Callable[..., str], in_one_go: Run) -> None:
     words = ("--ckpt_path", in_one_go.checkpoint_path("phase1"), "--model.predictor.width", "64")
     assert "the checkpoint does not fit this model" in refused([phase(2, start=3)], *words)
+
+
+def test_the_checkpoint_of_a_predictor_with_more_layers(refused: Callable[..., str], run: Run, tmp_path: Path) -> None:
+    deep = Run(run.store, tmp_path / "deep")
+    assert deep.fit([phase(1)], "--model.predictor.layers", "2") == 0
+
+    assert "missing or left over" in refused([phase(2, start=3)], "--ckpt_path", deep.checkpoint_path("phase1"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "theirs", "ours"),
+    [("predictor.heads", "2", "4"), ("predictor.residual", "False", "True"), ("normalize_latents", "False", "True")],
+)
+def test_the_checkpoint_of_a_model_that_computes_otherwise(
+    refused: Callable[..., str], in_one_go: Run, setting: str, theirs: str, ours: str
+) -> None:
+    # The parameters have the same names and shapes, so only the settings tell.
+    words = ("--ckpt_path", in_one_go.checkpoint_path("phase1"), f"--model.{setting}", ours.lower())
+    assert f"the checkpoint has --model.{setting} {theirs}, this run {ours}" in refused([phase(2, start=3)], *words)
 
 
 def test_the_checkpoint_of_another_store(run: Run, in_one_go: Run, store_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,6 +205,14 @@ def test_a_checkpoint_that_would_run_code(refused: Callable[..., str], tmp_path:
 def test_encoder_weights_of_another_encoder(refused: Callable[..., str], in_one_go: Run) -> None:
     words = ("--model.encoder.weights", in_one_go.checkpoint_path("phase1"), "--data.vocab_size", "600")
     assert "the checkpoint is of another encoder: its shape" in refused([phase(1)], *words)
+
+
+def test_encoder_weights_of_another_tokenizer(run: Run, in_one_go: Run, store_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # The vocabulary is of the same size, so the shapes agree, but its numbers mean other words.
+    other = Run(store_path, run.folder)
+    assert other.fit([phase(1)], "--model.encoder.weights", in_one_go.checkpoint_path("phase1")) == 2
+    assert "was trained with another tokenizer" in capsys.readouterr().err
+    assert not run.folder.exists()
 
 
 # ---------------------------------------------------------------------- data and model
@@ -227,3 +279,37 @@ def test_a_refused_overwrite_keeps_the_earlier_run(in_one_go: Run, tmp_path: Pat
     assert run.fit([phase(2, start=3)], *words) == 2
 
     assert {str(file.relative_to(run.folder)) for file in run.folder.rglob("*")} == before
+
+
+def test_a_folder_that_holds_no_run_is_not_overwritten(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    (run.folder / "checkpoints").mkdir(parents=True)
+    (run.folder / "checkpoints" / "mine.ckpt").write_text("mine")
+
+    assert run.fit([phase(1)], "--overwrite", "true") == 2
+
+    assert "holds no run, so it is not overwritten: give another folder with --run" in capsys.readouterr().err
+    assert [file.name for file in run.folder.rglob("*.*")] == ["mine.ckpt"]
+
+
+@pytest.mark.parametrize("option", ["--run", "--data.token_folder"])
+def test_a_folder_that_cannot_be_written(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    # A folder inside a file: unlike permissions, that stops root too.
+    (tmp_path / "file").write_text("a file")
+
+    assert run.fit([phase(1)], option, tmp_path / "file" / "folder") == 2
+
+    message = " ".join(capsys.readouterr().err.split())
+    assert f"the folder {tmp_path / 'file' / 'folder'} cannot be written" in message and f"with {option}" in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize("verb", ["test", "predict"])
+def test_measuring_into_a_folder_that_cannot_be_written(
+    in_one_go: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    (tmp_path / "file").write_text("a file")
+    words = ("--run", tmp_path / "file" / "run", "--ckpt_path", in_one_go.checkpoint_path())
+
+    assert clinjepa(verb, "--config", in_one_go.folder / "config.yaml", *words) == 2
+
+    assert "cannot be written" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """The command line: verbs, shipped names, run folders, and what follows training."""
 
 import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -10,7 +12,7 @@ import torch
 from clin_jepa.cli import main
 from clin_jepa.shipped_configs import config_folder, resolve_config_names
 from tests.data_pipelines.hospital import write_mimic_iv
-from tests.training_runs import Run, clinjepa, curriculum, phase
+from tests.training_runs import PHASES, STARTS, Run, clinjepa, curriculum, phase, write_config
 
 VERBS = ("extract", "fit", "validate", "test", "predict", "evaluate")
 
@@ -121,14 +123,63 @@ def test_the_kept_config_trains_the_same_run_again(in_one_go: Run, tmp_path: Pat
     assert all(torch.equal(value, again.weights()[name]) for name, value in in_one_go.weights().items())
 
 
+def phases_left(run: Run) -> set[str]:
+    return {file.stem for file in (run.folder / "checkpoints").glob("phase*")}
+
+
+def test_training_an_earlier_phase_again_removes_what_followed_from_it(finished: Run) -> None:
+    assert finished.fit([phase(2, start=STARTS[2], tau=0.5)], "--ckpt_path", finished.checkpoint_path("phase1")) == 0
+    assert phases_left(finished) == {"phase1", "phase2"}
+
+
+def test_hard_sync_again_removes_what_followed_from_it(finished: Run) -> None:
+    assert finished.fit([phase(4, start=STARTS[4])], "--ckpt_path", finished.checkpoint_path("phase3")) == 0
+    assert phases_left(finished) == {"phase1", "phase2", "phase3", "phase4"}
+
+
+def test_a_run_resumed_within_a_phase_removes_that_phase_s_checkpoint_and_later_ones(finished: Run, run: Run) -> None:
+    assert run.fit(curriculum(), "--trainer.max_steps", "5", "--checkpoint_every", "1") == 0
+    words = ("--trainer.max_steps", "6", "--ckpt_path", run.checkpoint_path("last").rename(finished.checkpoint_path("step5")))
+
+    assert finished.fit(curriculum(), *words) == 0
+
+    assert phases_left(finished) == {"phase1"}
+
+
+def test_a_refused_start_removes_no_checkpoint(finished: Run) -> None:
+    words = ("--ckpt_path", finished.checkpoint_path("phase1"), "--model.normalize_latents", "true")
+    assert finished.fit([phase(2, start=STARTS[2])], *words) == 2
+    assert phases_left(finished) == {f"phase{number}" for number in PHASES}
+
+
+def test_a_finished_run_continued_keeps_its_checkpoints(finished: Run) -> None:
+    assert finished.fit(curriculum(), "--ckpt_path", "last") == 0
+    assert phases_left(finished) == {f"phase{number}" for number in PHASES}
+
+
 def test_no_progress_bar_is_a_choice(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.fit([phase(1)], "--trainer.enable_progress_bar", "false") == 0
     assert "it/s" not in "".join(capsys.readouterr())
 
 
-def test_a_fast_dev_run_leaves_nothing(run: Run) -> None:
-    assert run.fit([phase(1)], "--trainer.fast_dev_run", "2") == 0
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files of this process go."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+INTERRUPT = {"class_path": "tests.training_runs.InterruptAt", "init_args": {"step": 1}}
+
+
+@pytest.mark.parametrize(("more", "code"), [([], 0), ([INTERRUPT], 130)], ids=["finished", "interrupted"])
+def test_a_fast_dev_run_leaves_nothing(run: Run, temporary: Path, more: list[dict[str, Any]], code: int) -> None:
+    assert run.fit([phase(1), *more], "--trainer.fast_dev_run", "2") == code
+
     assert not run.folder.exists()
+    assert list(temporary.iterdir()) == []
 
 
 # ---------------------------------------------------------------------- after training
@@ -163,6 +214,35 @@ def test_predict_writes_each_held_out_hour_once_with_its_latent(finished: Run) -
     assert set(written["stay_id"]) == set(stays["stay_id"])
     assert {"stay_id", "hour", "latent", "predicted_next"} <= set(written.columns)
     assert written.select("stay_id", "hour").n_unique() == stays["n_hours"].sum()
+
+
+@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
+def test_a_measured_checkpoint_s_run_is_where_things_are_written(
+    finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    config = write_config(tmp_path / "no_run.yaml", curriculum())
+
+    words = ("--data.store", finished.store, "--ckpt_path", finished.checkpoint_path("phase2"))
+    assert clinjepa(verb, "--config", config, *words) == 0
+
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert (finished.folder / "predictions").is_dir() == (verb == "predict")
+
+
+def test_the_last_checkpoint_of_a_run_is_measured_by_its_name(finished: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert after(finished, "test", "--ckpt_path", "last") == 0
+    assert "test/mase_h1" in capsys.readouterr().out
+
+
+def test_a_fast_dev_run_of_predict_keeps_the_predictions(finished: Run) -> None:
+    assert after(finished, "predict") == 0
+    before = {file: file.read_bytes() for file in (finished.folder / "predictions").iterdir()}
+
+    assert after(finished, "predict", "--trainer.fast_dev_run", "1") == 0
+
+    assert {file: file.read_bytes() for file in (finished.folder / "predictions").iterdir()} == before
 
 
 def test_measuring_a_folder_without_a_run_is_refused(finished: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

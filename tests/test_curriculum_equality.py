@@ -57,6 +57,18 @@ def test_each_phase_may_have_a_run_folder_of_its_own(in_one_go: Run, small_store
     assert differences(trained_state(joint, "phase2"), trained_state(in_one_go, "phase2")) == []
 
 
+def test_a_checkpoint_continued_by_hard_sync_and_finalization_equals_the_curriculum_in_one_go(
+    in_one_go: Run, small_store_path: Path, tmp_path: Path
+) -> None:
+    # Hard sync, which takes no step, has to be over before the first step of finalization.
+    rest = Run(small_store_path, tmp_path / "rest")
+
+    assert rest.fit([phase(4, start=STARTS[4]), phase(5)], "--ckpt_path", in_one_go.checkpoint_path("phase3")) == 0
+
+    for name in ("phase4", "phase5"):
+        assert differences(trained_state(rest, name), trained_state(in_one_go, name), name) == []
+
+
 @pytest.mark.parametrize("stop_after", [1, 3, 5, 10, 12])
 def test_a_run_stopped_at_a_step_and_resumed_equals_an_uninterrupted_one(run: Run, dropout_in_one_go: Run, stop_after: int) -> None:
     assert run.fit(curriculum(), "--trainer.max_steps", str(stop_after), "--checkpoint_every", "1", over=DROPOUT) == 0

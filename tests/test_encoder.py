@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from transformers import Gemma2Config, GPTNeoConfig, GptOssConfig, MistralConfig, PreTrainedConfig, Qwen3Config
 
 from clin_jepa.encoder import TextEncoder
 from clin_jepa.errors import InputError
@@ -217,3 +218,30 @@ def test_nf4_of_a_model_from_scratch_is_refused() -> None:
     # Random weights are built, not loaded, so nothing would quantise them: silently ignoring the setting would mislead.
     with pytest.raises(InputError, match="nf4"):
         encoder(quantization="nf4", **LORA)
+
+
+SMALL = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (MistralConfig(num_hidden_layers=1, sliding_window=8, **SMALL), "sliding_window of 8 tokens"),
+        (Qwen3Config(num_hidden_layers=2, layer_types=["full_attention", "sliding_attention"], **SMALL), "layers of sliding_attention"),
+        (Gemma2Config(num_hidden_layers=1, sliding_window=None, layer_types=["full_attention"], **SMALL), "caps its attention logits"),
+        (
+            GptOssConfig(num_hidden_layers=1, sliding_window=None, layer_types=["full_attention"], num_local_experts=2, **SMALL),
+            "attention sinks",
+        ),
+        (
+            GPTNeoConfig(vocab_size=64, hidden_size=32, num_layers=1, num_heads=2, attention_types=[[["global"], 1]]),
+            "its attention cannot be replaced",
+        ),
+    ],
+    ids=["window", "windowed layer", "softcap", "sinks", "no attention function"],
+)
+def test_attention_that_packing_would_get_wrong_is_refused(tmp_path: Path, config: PreTrainedConfig, reason: str) -> None:
+    config.save_pretrained(tmp_path)
+
+    with pytest.raises(InputError, match=rf"cannot run packed.*{reason}.*--model\.encoder\.base"):
+        encoder(base=str(tmp_path), random_weights=True)

@@ -1,11 +1,14 @@
 """The curriculum on a pretrained model with LoRA: what its checkpoints hold, and that they suffice."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from clin_jepa.data import datamodule
+from clin_jepa.evaluation.finished_run import open_run
 from clin_jepa.module import ClinJEPA
 from tests.language_models import save_language_model
 from tests.training_runs import RECORDER, Recorder, Run, Step, curriculum, differs, phase
@@ -78,6 +81,24 @@ def test_a_checkpoint_of_another_base_is_refused(
     assert "the checkpoint is of another encoder" in capsys.readouterr().err
 
 
+def test_the_same_base_under_another_path_goes_on(finished: tuple[Run, list[Step]], base: Path, run: Run, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(base, tmp_path / "moved"))
+
+    assert run.fit([phase(2, start=3)], "--ckpt_path", finished[0].checkpoint_path("phase1"), over=settings(moved)) == 0
+
+    assert not differs(run.weights("phase2"), finished[0].weights("phase2"))
+
+
+@pytest.mark.parametrize("other", [{"lora_alpha": 7}, {"lora_targets": ["q_proj", "k_proj"]}], ids=str)
+def test_a_checkpoint_of_other_adapters_is_refused(
+    finished: tuple[Run, list[Step]], base: Path, run: Run, capsys: pytest.CaptureFixture[str], other: dict[str, Any]
+) -> None:
+    # Another alpha scales the same weights otherwise; no shape tells.
+    words = ("--ckpt_path", finished[0].checkpoint_path("phase1"))
+    assert run.fit([phase(2, start=3)], *words, over=settings(base, **other)) == 2
+    assert "the checkpoint is of another encoder: its shape" in capsys.readouterr().err
+
+
 def test_a_base_folder_whose_weights_changed_is_refused(
     finished: tuple[Run, list[Step]], base: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +111,18 @@ def test_a_base_folder_whose_weights_changed_is_refused(
     finally:
         weights.write_bytes(good)
     assert "another encoder" in capsys.readouterr().err
+
+
+def test_the_tokenizer_is_of_the_model_s_revision(base: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, load = [], datamodule.load_tokenizer
+    monkeypatch.setattr(datamodule, "load_tokenizer", lambda *words: asked.append(words) or load(*words))
+
+    assert run.fit([phase(1)], over=settings(base, revision="abc")) == 0
+    assert set(asked) == {(str(base), "abc")}
+
+    asked.clear()
+    open_run(run.folder, run.checkpoint_path("phase1"), store=None, device="cpu")
+    assert set(asked) == {(str(base), "abc")}
 
 
 def test_a_finished_run_gives_its_model_back(finished: tuple[Run, list[Step]]) -> None:

@@ -12,14 +12,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from clin_jepa.batch import TrajectoryBatch
-from clin_jepa.callbacks import CollapseMonitor
+from clin_jepa.callbacks import CollapseMonitor, GapMonitor
 from clin_jepa.callbacks.tensorboard_page import _LAYOUT
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.data.windows import Windowing
 from clin_jepa.evaluation.collapse import collapse_measures
 from clin_jepa.module import ClinJEPA, Latents
 from clin_jepa.optimization import warmup_then_cosine
-from tests.training_runs import TOTAL_STEPS, Run, clinjepa, curriculum, merged, phase
+from tests.training_runs import PHASES, STARTS, TOTAL_STEPS, Run, clinjepa, curriculum, merged, phase
 
 GROUPS = {"train", "val", "phase", "collapse", "rollout", "device"}
 WATCHED = {
@@ -83,7 +83,8 @@ def test_steps_are_optimizer_steps(which: str, request: pytest.FixtureRequest) -
     for tag, steps in found.items():
         if tag.split("/")[0] in GROUPS:
             assert min(steps) >= 0 and max(steps) <= TOTAL_STEPS, tag
-    for tag in ("val/mase_h1", "collapse/rankme", "rollout/mase_h12"):
+    validated = ("val/mase_h1", "collapse/rankme", "collapse/l1_over_mad", "collapse/gap_parameters", "collapse/gap_latents")
+    for tag in (*validated, "rollout/mase_h12"):
         assert sorted(set(found[tag])) == [2, 4, 6, 8, 10, 12], tag
 
 
@@ -102,6 +103,36 @@ def test_the_phase_of_each_step_is_written(watched: Run) -> None:
 def test_the_gap_is_written_in_the_ema_phases_only(watched: Run) -> None:
     steps = events(watched)["phase/online_target_gap"]
     assert steps == [4, 5, 6, 7, 8, 9, 10]
+
+
+def test_the_gap_at_validation_is_that_of_training(watched: Run) -> None:
+    gap, while_training = values(watched, "collapse/gap_parameters"), values(watched, "phase/online_target_gap")
+
+    assert [gap[step] for step in (4, 6, 8)] == pytest.approx([while_training[step] for step in (4, 6, 8)])
+    assert [step for step, value in gap.items() if value == 0.0] == [2, 10, 12]  # warmup, and from hard sync on
+    assert [step for step, value in values(watched, "collapse/gap_latents").items() if value == 0.0] == [2, 10, 12]
+
+
+def test_the_gap_in_latents_is_over_all_validation_hours(watched: Run, tmp_path: Path) -> None:
+    module = ClinJEPA.from_checkpoint(watched.checkpoint_path("phase2"))
+    data = TrajectoryDataModule(str(watched.store), vocab_size=2048, batch_size=2, windowing=Windowing(hours=24))
+    online, target = [], []
+    with torch.no_grad():
+        for batch in data.val_dataloader():
+            for latents, encoder in ((online, module.encoder), (target, module.target)):
+                latents.append(encoder(batch.token_N, batch.length_U)[batch.state_BT[batch.mask_BT]])
+    expected = (torch.cat(online) - torch.cat(target)).norm() / torch.cat(online).norm()
+
+    found = quiet_trainer(tmp_path, GapMonitor()).validate(module, data, verbose=False)[0]
+
+    assert found["collapse/gap_latents"] == pytest.approx(float(expected), rel=1e-3) != 0.0
+
+
+def test_the_error_is_also_in_units_of_the_latents_deviation(watched: Run) -> None:
+    loss, deviation = values(watched, "val/loss"), values(watched, "collapse/mean_absolute_deviation")
+
+    for step, ratio in values(watched, "collapse/l1_over_mad").items():
+        assert ratio == pytest.approx(loss[step] / deviation[step], rel=1e-4)
 
 
 def test_learning_rates_are_those_of_the_schedule(watched: Run) -> None:
@@ -146,8 +177,9 @@ def validated(run: Run, folder: Path, batch_size: int) -> dict[str, float]:
     return found
 
 
-def quiet_trainer(folder: Path) -> Trainer:
+def quiet_trainer(folder: Path, *callbacks: Callback) -> Trainer:
     return Trainer(
+        callbacks=list(callbacks),
         accelerator="cpu",
         default_root_dir=folder,
         logger=False,
@@ -180,7 +212,8 @@ def measured(monitor: CollapseMonitor, batches: list[tuple[TrajectoryBatch, torc
     trainer = quiet_trainer(Path())
     monitor.on_validation_epoch_start(trainer, module)
     for number, (batch, state_BTD) in enumerate(batches):
-        monitor.on_validation_batch_end(trainer, module, {"latents": Latents(state_BTD[:, 0], state_BTD, state_BTD)}, batch, number)
+        outputs = {"latents": Latents(state_BTD[:, 0], state_BTD, state_BTD), "l1_B": torch.ones(len(state_BTD))}
+        monitor.on_validation_batch_end(trainer, module, outputs, batch, number)
     monitor.on_validation_epoch_end(trainer, module)
     found: dict[str, float] = monitor.history[-1]["measures"]
     return found
@@ -235,9 +268,58 @@ def test_the_reference_survives_a_resume(watched: Run, run: Run) -> None:
 
     states = [r.checkpoint()["callbacks"]["CollapseMonitor"] for r in (run, watched)]
     assert states[0]["reference"] == pytest.approx(states[1]["reference"])
-    # The validation at the step of the checkpoint comes after the checkpoint, so a resumed run does not know of it.
-    steps = [[entry["step"] for entry in state["history"]] for state in states]
-    assert [step for step in steps[0] if step != 6] == [step for step in steps[1] if step != 6]
+    assert [[entry["step"] for entry in state["history"]] for state in states] == [[2, 4, 6, 8, 10, 12]] * 2
+
+
+EACH_STEP = merged(WATCHED, {"trainer": {"val_check_interval": 1}})
+
+
+@pytest.fixture(scope="module")
+def validated_each_step(small_store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = Run(small_store_path, tmp_path_factory.mktemp("each_step") / "run")
+    assert run.fit(curriculum(), over=EACH_STEP) == 0
+    return run
+
+
+@pytest.mark.parametrize(("number", "step"), [(1, 3), (2, 7), (4, 10), (5, 13)])
+def test_a_phase_s_checkpoint_holds_the_validation_at_its_edge(validated_each_step: Run, number: int, step: int) -> None:
+    checkpoint = validated_each_step.checkpoint(f"phase{number}")
+    state = checkpoint["callbacks"]["CollapseMonitor"]
+
+    assert [entry["step"] for entry in state["history"]] == list(range(1, step + 1))
+    assert state["history"][-1]["phase"].startswith(f"{number} ")
+    assert state["reference"] == state["history"][2]["measures"]
+    assert checkpoint["clin_jepa"]["position"]["number"] == number
+
+
+def test_saving_behind_the_validation_changes_no_weight(validated_each_step: Run, in_one_go: Run) -> None:
+    for number in PHASES:
+        found, expected = validated_each_step.weights(f"phase{number}"), in_one_go.weights(f"phase{number}")
+        assert [name for name, value in expected.items() if not torch.equal(value, found[name])] == [], number
+
+
+def test_phases_one_at_a_time_see_each_validation_once(validated_each_step: Run, run: Run) -> None:
+    for number in PHASES:
+        own = phase(number) if number == 1 else phase(number, start=STARTS[number])
+        assert run.fit([own], over=EACH_STEP) == 0
+
+    states = [r.checkpoint()["callbacks"]["CollapseMonitor"] for r in (run, validated_each_step)]
+    assert [entry["step"] for entry in states[0]["history"]] == list(range(1, TOTAL_STEPS + 1))
+    assert states[0]["reference"] == pytest.approx(states[1]["reference"])
+    assert [name for name, value in validated_each_step.weights().items() if not torch.equal(value, run.weights()[name])] == []
+
+
+# ---------------------------------------------------------------------- the rollout monitor
+
+
+def test_windows_too_short_for_the_rollout_are_named_once(run: Run) -> None:
+    with pytest.warns(UserWarning, match="no rollout") as caught:
+        assert run.fit([phase(1)], over=merged(EACH_STEP, {"rollout_monitor": {"context": 24, "horizon": 48}})) == 0
+
+    said = [str(warning.message) for warning in caught if "no rollout" in str(warning.message)]
+    assert len(said) == 1
+    assert "has the 24 h of context and 48 h of horizon, the longest has 24 h: lower --rollout_monitor.context" in said[0]
+    assert not any(tag.startswith("rollout/") for tag in events(run))
 
 
 def test_the_reference_is_the_last_validation_of_warmup(watched: Run) -> None:

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, Qwen3Config
 
+from clin_jepa import packing
 from clin_jepa.encoder import TextEncoder
 from clin_jepa.language_model import EncoderConfig
-from clin_jepa.packing import plan_packs
+from clin_jepa.packing import Packing, packed_attention, plan_packs
 
 LENGTHS = [7, 1, 30, 2, 2, 19, 1, 64, 31, 7, 3, 100]
 
@@ -124,3 +125,60 @@ def test_a_text_does_not_see_its_neighbour_in_the_pack() -> None:
 
     assert not torch.equal(before[0], after[0])
     torch.testing.assert_close(after[1:], before[1:], atol=0, rtol=0)
+
+
+def test_buckets_are_made_once_for_all_layers_and_only_where_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    make = packing._buckets
+    monkeypatch.setattr(packing, "_buckets", lambda *arguments: made.append(arguments) or make(*arguments))
+
+    Packing(torch.tensor([2, 3]), torch.device("cpu"))
+    assert made == []  # flash attention needs none
+
+    encoder()(*texts())  # three layers, one pack
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    ("autocast", "expected"), [(None, torch.float32), (torch.bfloat16, torch.bfloat16), (torch.float16, torch.float16)], ids=str
+)
+def test_attention_computes_in_autocast_s_half_precision(
+    monkeypatch: pytest.MonkeyPatch, autocast: torch.dtype | None, expected: torch.dtype
+) -> None:
+    # On a 4-bit base the projections give float32, which flash attention does not take.
+    seen = set()
+    attention = packing.scaled_dot_product_attention
+
+    def watched(*tensors: Tensor, **options: object) -> Tensor:
+        seen.update(tensor.dtype for tensor in tensors)
+        return attention(*tensors, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(packing, "scaled_dot_product_attention", watched)
+    query, key, value = (torch.randn(1, heads, 5, 8) for heads in (4, 2, 2))
+    with torch.autocast("cpu", autocast, enabled=autocast is not None):
+        out, _ = packed_attention(nn.Module(), query, key, value, None, Packing(torch.tensor([2, 3]), torch.device("cpu")))
+
+    assert seen == {expected} == {out.dtype}
+
+
+def test_a_half_precision_encoder_gives_the_same_latents_with_and_without_the_trainer_s_autocast() -> None:
+    # Training runs under autocast and evaluation does not; their latents share a cache.
+    model, (token_N, length_U) = encoder(dtype="bfloat16", adaptation="lora"), texts()
+    with torch.no_grad():
+        for parameter in model.online_parameters().values():
+            parameter.normal_(std=0.1)
+        without = model(token_N, length_U)
+        with torch.autocast("cpu", torch.bfloat16):
+            within = model(token_N, length_U)
+
+    assert torch.equal(without, within)
+
+
+def test_a_float32_encoder_follows_the_trainer_s_autocast() -> None:
+    model, (token_N, length_U) = encoder(), texts()
+    exact = model(token_N, length_U)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model(token_N, length_U)
+
+    assert not torch.equal(exact, half)
+    torch.testing.assert_close(half, exact, atol=0.1, rtol=0.1)

@@ -21,13 +21,13 @@ EXPECTED: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "curriculum.yaml": [
         ("PredictorWarmup", {"steps": 3000, **START}),
         ("JointRefinement", {"steps": 9000, "tau": 0.996, "rollout": "teacher_forced", **START}),
-        ("EMAAlignment", {"steps": 2000, "tau": 0.996, **START}),
+        ("EMAAlignment", {"steps": 2000, "tau": 0.996, "until_gap": None, **START}),
         ("HardSync", START),
         ("PredictorFinalization", {"steps": 6000, **START}),
     ],
     "phase1.yaml": [("PredictorWarmup", {"steps": 3000, **START})],
     "phase2.yaml": [("JointRefinement", {"steps": 9000, "tau": 0.996, "rollout": "teacher_forced", "start": 3000, "follows": None})],
-    "phase3.yaml": [("EMAAlignment", {"steps": 2000, "tau": 0.996, "start": 12000, "follows": None})],
+    "phase3.yaml": [("EMAAlignment", {"steps": 2000, "tau": 0.996, "until_gap": None, "start": 12000, "follows": None})],
     "phase4.yaml": [("HardSync", {"start": 14000, "follows": None})],
     "phase5.yaml": [("PredictorFinalization", {"steps": 6000, "start": 14000, "follows": None})],
     "sft.yaml": [("NextTokenTuning", {"steps": 2000, **START})],
@@ -127,6 +127,13 @@ def test_shares_of_the_curriculum_s_steps(capsys: pytest.CaptureFixture[str]) ->
     steps = [entry["init_args"].get("steps", 0) for entry in resolved(capsys, "curriculum.yaml")["trainer"]["callbacks"]]
 
     assert [step / sum(steps) for step in steps] == pytest.approx([0.15, 0.45, 0.10, 0.0, 0.30])
+
+
+@pytest.mark.parametrize("name", ["curriculum.yaml", "phase3.yaml", "demo.yaml"])
+def test_alignment_has_the_steps_to_close_the_gap(name: str) -> None:
+    # The method's 2 %; what is left of the gap after n steps is tau to the n.
+    (alignment,) = [entry["init_args"] for entry in read(name)["trainer"]["callbacks"] if entry["class_path"].endswith("EMAAlignment")]
+    assert alignment["tau"] ** alignment["steps"] <= 0.02
 
 
 SMALL_RUNS = {

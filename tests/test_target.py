@@ -1,7 +1,10 @@
 """The EMA target: how far it moves, and that it is a network of its own."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from torch import distributed, multiprocessing
 
 from clin_jepa.encoder import TextEncoder
 from clin_jepa.language_model import EncoderConfig
@@ -105,3 +108,18 @@ def test_other_names_are_refused() -> None:
 def test_the_gap_is_relative_to_the_online_norm() -> None:
     target, online = {"a": torch.tensor([0.0]), "b": torch.tensor([1.0])}, {"a": torch.tensor([3.0]), "b": torch.tensor([5.0])}
     assert relative_gap(target, online) == pytest.approx(((9 + 16) / (9 + 25)) ** 0.5)
+
+
+def _gap_of_a_shard(rank: int, folder: Path) -> None:
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    target, online = torch.tensor([0.0, 1.0]), torch.tensor([3.0, 5.0])
+    gap = relative_gap({"w": target[rank : rank + 1]}, {"w": online[rank : rank + 1]})
+    (folder / f"gap{rank}").write_text(repr(gap))
+    distributed.destroy_process_group()
+
+
+def test_every_process_has_the_gap_of_all_parameters(tmp_path: Path) -> None:
+    multiprocessing.spawn(_gap_of_a_shard, (tmp_path,), nprocs=2)
+
+    whole = relative_gap({"w": torch.tensor([0.0, 1.0])}, {"w": torch.tensor([3.0, 5.0])})
+    assert [float((tmp_path / f"gap{rank}").read_text()) for rank in range(2)] == [whole, whole]

@@ -57,6 +57,7 @@ def write_config(file: Path, callbacks: list[dict[str, Any]], over: Mapping[str,
             "optimization": {"encoder_lr": 1.0e-4, "total_steps": TOTAL_STEPS},
         },
         "data": {"batch_size": 2, "vocab_size": 2048, "windowing": {"hours": 24}},
+        "rollout_monitor": {"context": 6, "horizon": 12},
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(merged(settings, over or {})), encoding="utf-8")

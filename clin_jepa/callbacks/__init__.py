@@ -2,6 +2,7 @@
 
 from clin_jepa.callbacks.collapse_monitor import CollapseMonitor
 from clin_jepa.callbacks.ema_alignment import EMAAlignment
+from clin_jepa.callbacks.gap_monitor import GapMonitor
 from clin_jepa.callbacks.hard_sync import HardSync
 from clin_jepa.callbacks.joint_refinement import JointRefinement
 from clin_jepa.callbacks.next_token_tuning import NextTokenTuning
@@ -17,6 +18,7 @@ __all__ = [
     "CollapseMonitor",
     "CurriculumProgressBar",
     "EMAAlignment",
+    "GapMonitor",
     "HardSync",
     "JointRefinement",
     "NextTokenTuning",

@@ -17,7 +17,8 @@ from clin_jepa.module import ClinJEPA
 class CollapseMonitor(Callback):
     """Logs collapse figures of the validation latents as ``collapse/*`` and compares them with those at the end of phase 1.
 
-    Padding never counts, and an hour that lies in two windows counts once.
+    Padding never counts, and an hour that lies in two windows counts once. ``collapse/l1_over_mad`` is the one-hour error (``val/loss``, a
+    mean over windows) in units of the latents' mean absolute deviation: unlike the error, it does not fall when latents contract.
 
     Args:
         thresholds: When a figure counts as collapse, relative to the reference.
@@ -30,6 +31,7 @@ class CollapseMonitor(Callback):
         self.reference: dict[str, float] | None = None
         self.history: list[dict[str, Any]] = []
         self._rows: dict[tuple[int, int], Tensor] = {}
+        self._l1: list[Tensor] = []
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -41,12 +43,13 @@ class CollapseMonitor(Callback):
 
     @override
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._rows = {}
+        self._rows, self._l1 = {}, []
 
     @override
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: TrajectoryBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
+        self._l1.append(outputs["l1_B"].detach().float().cpu())
         latent_ND = outputs["latents"].state_BTD[batch.mask_BT].detach().float().cpu()
         stay_N = batch.stay_id_B[:, None].expand_as(batch.mask_BT)[batch.mask_BT].tolist()
         hour_N = batch.hour_BT[batch.mask_BT].tolist()
@@ -62,6 +65,7 @@ class CollapseMonitor(Callback):
         position = pl_module.position
         self.history.append({"step": trainer.global_step, "phase": f"{position.number} {position.name}", "measures": measures})
         pl_module.log_dict({f"collapse/{name}": value for name, value in measures.items()})
+        pl_module.log("collapse/l1_over_mad", float(torch.cat(self._l1).mean()) / max(measures["mean_absolute_deviation"], 1e-12))
         if position.number <= PredictorWarmup.number or self.reference is None:
             self.reference = measures
         findings = collapse_verdict(measures, self.reference, self.thresholds)

@@ -26,6 +26,11 @@ class HardSync(Phase):
     def __init__(self, start: int | None = None, follows: int | None = None) -> None:
         super().__init__(steps=0, start=start, follows=follows)
 
+    @property
+    @override
+    def ends(self) -> str:
+        return "at once"
+
     @override
     def enter(self, module: ClinJEPA) -> None:
         module.target.copy_from_online()

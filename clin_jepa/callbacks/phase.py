@@ -1,14 +1,14 @@
 """Phase: the base of the curriculum's callbacks, and the chain that they form."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BaseFinetuning, StochasticWeightAveraging, WeightAveraging
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from rich.console import Console
 from rich.table import Table
 from typing_extensions import override
@@ -21,11 +21,15 @@ from clin_jepa.regime import Regime
 # Callbacks that freeze, average or swap weights themselves: a curriculum has one owner of each.
 _RIVALS = (BaseFinetuning, StochasticWeightAveraging, WeightAveraging)
 
+# Number of the curriculum's last phase.
+_LAST_NUMBER = 5
+
 
 class Phase(Callback):
     """A phase of the curriculum: enters once, sets the regime, ends after its optimizer steps and leaves a checkpoint.
 
-    Phases listed in ``trainer.callbacks`` form a chain: each starts where the one before it ends; leaving one out ablates it.
+    Phases listed in ``trainer.callbacks`` form a chain: each starts where the one before it ends; leaving one out ablates it. Starts and
+    ends are *planned* steps: the optimizer steps taken, plus those that a phase which ended early has left out.
 
     Args:
         steps: Optimizer steps of this phase.
@@ -46,6 +50,7 @@ class Phase(Callback):
         self.steps, self.start = steps, start
         self.follows = self.number - 1 if follows is None else follows
         self._span: PhaseSpan | None = None
+        self._saved_at: int | None = None
 
     def planned_regime(self) -> Regime:
         """The regime of this phase, as far as its settings tell."""
@@ -60,6 +65,15 @@ class Phase(Callback):
 
     def leave(self, module: ClinJEPA) -> None:
         """What happens once, at the end; by default nothing."""
+
+    @property
+    def ends(self) -> str:
+        """What ends this phase, for the table of the chain."""
+        return "steps"
+
+    def has_reached_its_aim(self, module: ClinJEPA) -> bool:
+        """Whether this phase may end before its last step; by default never. Asked after each optimizer step, on every process."""
+        return False
 
     def is_active(self, module: ClinJEPA) -> bool:
         """Whether this phase has been entered and has not ended."""
@@ -76,9 +90,11 @@ class Phase(Callback):
 
     @override
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        if self._span is not None and self is PhaseChain.of_trainer(trainer).spans[0].phase:
+        chain = PhaseChain.of_trainer(trainer)
+        if self._span is not None and self is chain.spans[0].phase:
             position = PhasePosition(**checkpoint[CHECKPOINT_KEY]["position"])
-            PhaseChain.of_trainer(trainer).check_start(int(checkpoint["global_step"]), position)
+            chain.check_start(int(checkpoint["global_step"]), position)
+            chain.limit(trainer, position)
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -90,10 +106,15 @@ class Phase(Callback):
         module = _clin_jepa(pl_module)
         if self.is_active(module):  # resumed within this phase
             module.regime = self.regime(module)
+            self._remove_checkpoints(trainer)
 
     @override
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._begin(trainer, _clin_jepa(pl_module))
+        module = _clin_jepa(pl_module)
+        if self.steps == 0:
+            self._finish(trainer, module)
+        else:
+            self._begin(trainer, module)
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -104,28 +125,53 @@ class Phase(Callback):
         # A chain without steps, such as hard sync alone, never enters the training loop.
         self._finish(trainer, _clin_jepa(pl_module))
 
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # The validation at this phase's edge belongs to it, and so do the figures that the monitors keep of it.
+        if self._saved_at == trainer.global_step and _clin_jepa(pl_module).position.number == self.number:
+            self._save(trainer)
+
     def _begin(self, trainer: Trainer, module: ClinJEPA) -> None:
         """Enter at the first batch, so that a validation at the edge still belongs to the phase before."""
         assert self._span is not None
-        if module.position.number < self.number and module.position.finished and trainer.global_step >= self._span.start:
+        position = module.position
+        if position.number < self.number and position.finished and trainer.global_step + position.skipped >= self._span.start:
             self.enter(module)
             module.regime = self.regime(module)
-            module.position = PhasePosition(self.number, self.name, finished=False)
+            module.position = replace(position, number=self.number, name=self.name, finished=False)
+            self._remove_checkpoints(trainer)
 
     def _finish(self, trainer: Trainer, module: ClinJEPA) -> None:
         """End after the last step; a phase without steps begins and ends right behind the phase before."""
         assert self._span is not None
         if self.steps == 0:
             self._begin(trainer, module)
-        if self.is_active(module) and trainer.global_step >= self._span.end:
+        if not self.is_active(module):
+            return
+        left = self._span.end - trainer.global_step - module.position.skipped
+        if left <= 0 or (module.completes_step and self.has_reached_its_aim(module)):
             self.leave(module)
-            module.position = PhasePosition(self.number, self.name, finished=True)
-            trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / f"phase{self.number}.ckpt")
+            skipped = module.position.skipped + max(left, 0)
+            module.position = replace(module.position, finished=True, skipped=skipped)
+            if left > 0:
+                rank_zero_info(f"phase {self.number} {self.name} ends at step {trainer.global_step}, {left} steps early: {self.ends}")
+                PhaseChain.of_trainer(trainer).limit(trainer, module.position)
+            self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        self._saved_at = trainer.global_step
+        trainer.save_checkpoint(_checkpoint_path(trainer, self.number))
+
+    def _remove_checkpoints(self, trainer: Trainer) -> None:
+        """Where an earlier phase of a finished run is trained again, what followed from its old weights goes."""
+        if trainer.is_global_zero:
+            for number in range(self.number, _LAST_NUMBER + 1):
+                _checkpoint_path(trainer, number).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class PhaseSpan:
-    """Optimizer steps of a phase in its chain: from ``start`` up to, without, ``end``."""
+    """Planned optimizer steps of a phase in its chain: from ``start`` up to, without, ``end``."""
 
     phase: Phase
     start: int
@@ -180,7 +226,7 @@ class PhaseChain:
 
     @property
     def end(self) -> int:
-        """Optimizer step at which the last phase ends."""
+        """Planned optimizer step at which the last phase ends."""
         return self.spans[-1].end
 
     def span_of(self, phase: Phase) -> PhaseSpan:
@@ -200,6 +246,10 @@ class PhaseChain:
         module.schedule_steps = total or max(self.end, 1)
         self._show(module)
         self._dump(Path(trainer.default_root_dir))
+
+    def limit(self, trainer: Trainer, position: PhasePosition) -> None:
+        """Shorten the run by the steps that phases which ended early have left out."""
+        trainer.fit_loop.epoch_loop.max_steps = min(trainer.max_steps, self.end - position.skipped)
 
     def check_length(self, trainer: Trainer, module: ClinJEPA) -> None:
         """Refuse numbers of steps that do not fit the chain; arguments as in `attach`."""
@@ -225,26 +275,29 @@ class PhaseChain:
             InputError: If the checkpoint belongs to another phase, or lies before or behind the chain.
         """
         first = self.spans[0]
-        if step < first.start:
+        planned = step + position.skipped
+        if planned < first.start:
             came = f"the checkpoint is at step {step} (phase {position.number} {position.name!r})" if step else "the run starts at step 0"
             raise InputError(
                 f"phase {first.phase.number} {first.phase.name!r} starts at step {first.start} but {came}: "
                 f"finish phase {first.phase.follows} first, or pass its checkpoint with --ckpt_path"
             )
-        if step > self.end:
+        if planned > self.end:
             raise InputError(
                 f"the checkpoint is at step {step} (phase {position.number} {position.name!r}) but the last phase ends at step {self.end}: "
                 "pass an earlier checkpoint with --ckpt_path, or give the phases more steps"
             )
         inside = [span for span in self.spans if span.phase.number == position.number]
-        continues_first = first.phase.start is not None and first.start > 0 and not inside
-        if continues_first and not (position.finished and position.number == first.phase.follows):
+        fresh = step == 0 and position.number < 0
+        follows = position.finished and position.number == first.phase.follows and planned == first.start
+        if not inside and not fresh and not follows:
             raise InputError(
-                f"phase {first.phase.number} {first.phase.name!r} continues phase {first.phase.follows}, but the checkpoint is of phase "
-                f"{position.number} {position.name!r}: pass phase{first.phase.follows}.ckpt with --ckpt_path, or set follows: "
-                f"{position.number} on purpose"
+                f"phase {first.phase.number} {first.phase.name!r} starts at step {first.start} and continues phase {first.phase.follows}, "
+                f"but the checkpoint is of phase {position.number} {position.name!r} at step {step}: pass "
+                f"phase{first.phase.follows}.ckpt with --ckpt_path and give the phase its start, or set follows: {position.number} "
+                "on purpose; a tuned encoder starts a new run by --model.encoder.weights"
             )
-        if inside and not inside[0].start <= step <= inside[0].end:
+        if inside and not inside[0].start <= planned <= inside[0].end:
             raise InputError(
                 f"the checkpoint is in phase {position.number} {position.name!r} at step {step}, which here runs from step "
                 f"{inside[0].start} to {inside[0].end}: use the steps of the checkpoint's run"
@@ -253,7 +306,7 @@ class PhaseChain:
     @rank_zero_only
     def _show(self, module: ClinJEPA) -> None:
         table = Table(title="Curriculum", title_justify="left")
-        for column in ("phase", "steps", "from", "to", "trains", "target", "rollout"):
+        for column in ("phase", "steps", "from", "to", "ends", "trains", "target", "rollout"):
             table.add_column(column, justify="right" if column in ("steps", "from", "to") else "left")
         for row in self.rows():
             table.add_row(*(str(value) for value in row.values()))
@@ -277,12 +330,17 @@ class PhaseChain:
                     "steps": span.end - span.start,
                     "from": span.start,
                     "to": span.end,
+                    "ends": span.phase.ends,
                     "trains": " + ".join(trains) or "nothing",
                     "target": regime["target"] if jepa else "next token",
                     "rollout": regime["rollout"] if jepa and trains else "-",
                 }
             )
         return rows
+
+
+def _checkpoint_path(trainer: Trainer, number: int) -> Path:
+    return Path(trainer.default_root_dir) / "checkpoints" / f"phase{number}.ckpt"
 
 
 def _clin_jepa(module: LightningModule) -> ClinJEPA:

@@ -10,6 +10,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from typing_extensions import override
 
+from clin_jepa.writable_folder import writable_folder
+
 
 class PredictionWriter(BasePredictionWriter):
     """Writes ``predictions/*.parquet``: ``stay_id, window_start, hour, latent, predicted_next``, a row an hour of each window.
@@ -18,6 +20,9 @@ class PredictionWriter(BasePredictionWriter):
 
     Args:
         folder: The folder of the predictions.
+
+    Raises:
+        InputError: If the folder cannot be written; when prediction starts.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,7 +34,7 @@ class PredictionWriter(BasePredictionWriter):
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
             shutil.rmtree(self._staging, ignore_errors=True)
-            self._staging.mkdir(parents=True)
+            writable_folder(self._staging, "give another run folder with --run")
         trainer.strategy.barrier("predictions")
 
     @override

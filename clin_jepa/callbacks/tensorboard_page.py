@@ -21,7 +21,8 @@ _LAYOUT = {
         "Effective rank of the latents": ["Multiline", ["collapse/rankme", "collapse/participation_ratio"]],
         "Spread of the latents": ["Multiline", [r"collapse/feature_std.*"]],
         "Collapse findings": ["Multiline", ["collapse/findings"]],
-        "Online-target gap": ["Multiline", ["phase/online_target_gap"]],
+        "L1 in units of the latents' mean absolute deviation": ["Multiline", ["collapse/l1_over_mad"]],
+        "Online-target gap": ["Multiline", ["phase/online_target_gap", "collapse/gap_parameters", "collapse/gap_latents"]],
         "Learning rates": ["Multiline", ["train/lr_encoder", "train/lr_predictor"]],
         "Patient hours a second": ["Multiline", ["device/patient_hours_per_s"]],
     }

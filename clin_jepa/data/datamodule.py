@@ -42,6 +42,7 @@ class TrajectoryDataModule(pl.LightningDataModule):
         store: Folder that ``clinjepa extract`` wrote.
         tokenizer: ``store`` trains one on the store's training texts (for the ``tiny`` encoder), anything else is a model's name or
             folder; set from ``--model.encoder.base``.
+        tokenizer_revision: Branch, tag or commit of the tokenizer's repository on the hub; set from ``--model.encoder.revision``.
         vocab_size: Most tokens of a tokenizer trained on the store.
         max_text_tokens: Longest text; a longer one is cut.
         windowing: How stays are cut into windows.
@@ -55,6 +56,7 @@ class TrajectoryDataModule(pl.LightningDataModule):
         self,
         store: str,
         tokenizer: str = "store",
+        tokenizer_revision: str | None = None,
         vocab_size: int = 4096,
         max_text_tokens: int = 4096,
         windowing: Windowing = Windowing(),
@@ -67,7 +69,8 @@ class TrajectoryDataModule(pl.LightningDataModule):
         if batch_size < 1 or num_workers < 0 or max_text_tokens < 2:
             raise InputError("--data.batch_size must be at least 1, --data.num_workers 0 and --data.max_text_tokens 2")
         self.store = TrajectoryStore(store)
-        self.tokenizer_source, self.vocab_size, self.max_text_tokens = tokenizer, vocab_size, max_text_tokens
+        self.tokenizer_source, self.tokenizer_revision = tokenizer, tokenizer_revision
+        self.vocab_size, self.max_text_tokens = vocab_size, max_text_tokens
         self.windowing = windowing
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.token_folder = Path(token_folder) if token_folder else self.store.path / "tokens"
@@ -98,7 +101,7 @@ class TrajectoryDataModule(pl.LightningDataModule):
         """
         if self.tokenizer_source in ("store", "tiny"):
             return store_tokenizer(self.store, self.token_folder, self.vocab_size)
-        tokenizer = load_tokenizer(HUB_NAMES.get(self.tokenizer_source, self.tokenizer_source))
+        tokenizer = load_tokenizer(HUB_NAMES.get(self.tokenizer_source, self.tokenizer_source), self.tokenizer_revision)
         if tokenizer.eos_token_id is None:
             raise InputError(f"the tokenizer of {self.tokenizer_source!r} has no end-of-text token, whose state is the latent")
         return tokenizer
@@ -143,16 +146,38 @@ class TrajectoryDataModule(pl.LightningDataModule):
     @override
     def state_dict(self) -> dict[str, Any]:
         step = self.trainer.global_step if self.trainer is not None else 0
-        return {"samples_trained": self.samples_trained, "global_step": step, "seed": self.seed, "tokens": self.tokens.fingerprint}
+        return {
+            "samples_trained": self.samples_trained,
+            "global_step": step,
+            "seed": self.seed,
+            "tokens": self.tokens.fingerprint,
+            "tokenizer": self.tokens.about["tokenizer"],
+        }
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if state_dict["tokens"] != self.tokens.fingerprint:
             raise InputError(
                 f"the checkpoint was trained on another store or tokenizer than {self.store.path}: "
-                "give that store with --data.store, or start a new run from its encoder with --model.encoder.weights"
+                "give that store with --data.store, or start a new run"
             )
         self._samples_at_load, self._step_at_load = int(state_dict["samples_trained"]), int(state_dict["global_step"])
+
+    def check_tokenizer(self, checkpoint: Path, state: dict[str, Any]) -> None:
+        """Refuse weights that were trained with another tokenizer: their token embeddings would mean something else.
+
+        Args:
+            checkpoint: The checkpoint, for the message.
+            state: This DataModule's state in it.
+
+        Raises:
+            InputError: If the tokenizers differ.
+        """
+        if state["tokenizer"] != self.tokens.about["tokenizer"]:
+            raise InputError(
+                f"{checkpoint} was trained with another tokenizer than that of {self.store.path}: a tiny encoder knows the words of its "
+                "own store only; use that store, or train a new encoder on this one"
+            )
 
     @override
     def val_dataloader(self) -> DataLoader[TrajectoryBatch]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clin_jepa.data.token_store import TokenStore
+from clin_jepa.writable_folder import writable_folder
 
 # Tokens of a page: the texts that are encoded together when one of them is missing.
 _TOKENS_PER_PAGE = 16_384
@@ -24,9 +25,11 @@ Encode = Callable[[Tensor, Tensor], Tensor]
 class LatentCache:
     """Latents of a token store's texts under one frozen encoder.
 
-    The file lies in a folder named by the fingerprint of the encoder's weights and of the tokens: a changed weight or text gives another
-    folder, so a hit is never stale. Texts are encoded by *page* - a fixed run of texts - so that a text meets the same neighbours
-    whatever asked for it first, and a latent's bits depend on nothing but the fingerprint.
+    The files lie in a folder named by the fingerprint of the encoder's weights and of the tokens (the first 16 digits of each): a changed
+    online weight or text gives another folder. Of a frozen base that comes from elsewhere the fingerprint reads both ends of each tensor.
+    Texts are encoded by *page* - a fixed run of texts - so that a text meets the same neighbours whatever asked for it first. Device,
+    precision of the forward pass and ``tokens_per_pack`` are not in the fingerprint: latents that another device wrote are a hit, and
+    agree up to rounding.
 
     Args:
         folder: Where caches are kept.
@@ -34,6 +37,9 @@ class LatentCache:
         encoder_fingerprint: Identity of the encoder's weights.
         latent_dim: Features of a latent.
         dtype: Number format on disk; ``float32`` returns what the encoder gave, ``bfloat16`` halves the file.
+
+    Raises:
+        InputError: If the folder cannot be written.
     """
 
     def __init__(
@@ -50,6 +56,7 @@ class LatentCache:
         self.folder = folder / self.fingerprint
         self.encoded_texts = 0
         about = {"encoder": encoder_fingerprint, "tokens": tokens.fingerprint, "dtype": dtype, "n_texts": tokens.n_texts}
+        writable_folder(folder, "make it writable, give another --run, or encode anew at each step with --model.latent_cache none")
         if not (self.folder / "about.json").is_file():
             self._create(folder, about)
         kind = np.float32 if dtype == "float32" else np.uint16
@@ -61,22 +68,21 @@ class LatentCache:
 
     def _create(self, folder: Path, about: dict[str, Any]) -> None:
         """Make empty files under a temporary name, then rename: half a cache is never seen."""
-        folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=folder, prefix=".latents-"))
-        try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".latents-") as private:
+            # A folder within the private one gets the permissions that the user's umask gives.
+            staging = Path(private) / "latents"
+            staging.mkdir()
             size = 4 if about["dtype"] == "float32" else 2
             with (staging / "latents.bin").open("wb") as stream:
                 stream.truncate(self.tokens.n_texts * self.latent_dim * size)
             with (staging / "pages.bin").open("wb") as stream:
                 stream.truncate(int(_page_of_each_text(self.tokens)[-1]) + 1)
             (staging / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
-            if not self.folder.exists():
+            try:
                 os.rename(staging, self.folder)  # noqa: PTH104 - fails, unlike replace, where another process was first
-        except OSError:
-            if not (self.folder / "about.json").is_file():
-                raise
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            except OSError:
+                if not (self.folder / "about.json").is_file():
+                    raise
 
     @property
     def filled(self) -> float:

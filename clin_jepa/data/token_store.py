@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from clin_jepa.batch import TextSource
-from clin_jepa.data.tokenizer import tokenizer_fingerprint
+from clin_jepa.data.tokenizer import OTHER_TOKEN_FOLDER, tokenizer_fingerprint
 from clin_jepa.data.trajectory_store import TrajectoryStore
+from clin_jepa.writable_folder import writable_folder
 
 _FORMAT = 1
 _TEXTS_AT_ONCE = 20_000
@@ -77,6 +77,9 @@ def open_token_store(
         folder: Where token stores are kept; each lies in a folder named by its fingerprint.
         max_tokens: A longer text keeps its first ``max_tokens - 1`` tokens and the end-of-text token.
         progress: Whether a progress bar is shown.
+
+    Raises:
+        InputError: If the tokens are not there yet and the folder cannot be written.
     """
     settings = {
         "format": _FORMAT,
@@ -87,14 +90,14 @@ def open_token_store(
     fingerprint = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     target = folder / fingerprint[:16]
     if not (target / "about.json").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=folder, prefix=".tokens-"))
-        try:
+        writable_folder(folder, OTHER_TOKEN_FOLDER)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".tokens-") as private:
+            # A folder within the private one gets the permissions that the user's umask gives.
+            staging = Path(private) / "tokens"
+            staging.mkdir()
             _build(store, tokenizer, staging, {**settings, "fingerprint": fingerprint}, progress)
             if not (target / "about.json").is_file():
                 staging.replace(target)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
     return TokenStore(target)
 
 

@@ -1,8 +1,6 @@
 """The tokenizer: a pretrained model's own, or a byte-level BPE trained on the store's training texts."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +8,15 @@ import polars as pl
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from clin_jepa.atomic_file import write_atomically
 from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.errors import InputError
+from clin_jepa.writable_folder import writable_folder
 
 END_OF_TEXT = "<|endoftext|>"
+
+# The way out where the folder of the tokens cannot be written.
+OTHER_TOKEN_FOLDER = "give another one with --data.token_folder"
 
 # A piece is a fragment's name with the separator before it, or a number, or what is left (a unit): with this split a frequent
 # fragment such as "; heart rate: 88 bpm" becomes three tokens, and no token mixes a number with a name.
@@ -49,18 +52,14 @@ def store_tokenizer(store: TrajectoryStore, folder: Path, vocab_size: int) -> Pr
         vocab_size: Most tokens in the vocabulary.
 
     Raises:
-        InputError: If the size is too small for the 256 bytes, or the store has no training stay.
+        InputError: If the size is too small for the 256 bytes, the store has no training stay, or the folder cannot be written.
     """
     if vocab_size < 512:
         raise InputError(f"--data.vocab_size {vocab_size} is too small: a byte-level vocabulary needs at least 512 tokens")
     file = folder / f"bpe-{vocab_size}-{store.fingerprint[:16]}.json"
     if not file.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        trained = _train(_training_texts(store), vocab_size)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=file.name)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(trained.to_str())
-        Path(name).replace(file)
+        writable_folder(folder, OTHER_TOKEN_FOLDER)
+        write_atomically(file, _train(_training_texts(store), vocab_size).to_str())
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_file(str(file)), eos_token=END_OF_TEXT, pad_token=END_OF_TEXT)
 
 

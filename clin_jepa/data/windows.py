@@ -27,8 +27,8 @@ class Windowing:
     min_hours: int = 6
 
     def __post_init__(self) -> None:
-        if not 1 <= self.min_hours <= self.hours or self.stride < 1:
-            raise InputError(f"--data.windowing {self} does not fit: it needs 1 <= min_hours <= hours and stride >= 1")
+        if not 2 <= self.min_hours <= self.hours or self.stride < 1:
+            raise InputError(f"--data.windowing {self} does not fit: it needs 2 <= min_hours <= hours and stride >= 1")
 
     def cut(self, n_hours: int) -> list[tuple[int, int]]:
         """Start and length of each window of a stay.

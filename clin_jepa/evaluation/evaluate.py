@@ -1,6 +1,7 @@
 """Evaluate a run: rollout drift beside simple forecasts, and collapse figures: ``clinjepa evaluate``."""
 
 import importlib.metadata
+import importlib.util
 import platform
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,9 @@ def evaluate(
     Raises:
         InputError: If the run is not finished, a file does not fit, or no stay is long enough.
     """
+    for package in ("jinja2", "matplotlib"):
+        if importlib.util.find_spec(package) is None:
+            raise InputError(f"the report needs {package}: pip install 'clin-jepa[evaluation]'")
     opened = open_run(Path(run), _path(checkpoint), _path(store), device)
     hours = split_hours(opened.data, split)
     if not len(hours.n_hours):

@@ -58,7 +58,8 @@ def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str
     settings = dict(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"])
     settings["windowing"] = Windowing(**settings["windowing"])
     # Links are not written into the saved config; the checkpoint knows what they were.
-    settings["tokenizer"] = content["hyper_parameters"]["encoder"]["base"]
+    encoder = content["hyper_parameters"]["encoder"]
+    settings["tokenizer"], settings["tokenizer_revision"] = encoder["base"], encoder["revision"]
     if store is not None:
         settings.update(store=str(store), token_folder=None)
     module = ClinJEPA.from_checkpoint(path).requires_grad_(False).to(_device(device))
@@ -66,7 +67,9 @@ def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str
     step = int(content["global_step"])
     if content[CHECKPOINT_KEY]["position"]["number"] < 1:
         raise InputError(f"{path} is from before the predictor was trained: name a later checkpoint with --checkpoint")
-    return FinishedRun(run, path, step, history, module, TrajectoryDataModule(**settings))
+    data = TrajectoryDataModule(**settings)
+    data.check_tokenizer(path, content[TrajectoryDataModule.__qualname__])
+    return FinishedRun(run, path, step, history, module, data)
 
 
 def _monitor_state(checkpoint: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from clin_jepa.atomic_file import write_atomically
 from clin_jepa.errors import InputError
-from clin_jepa.evaluation.atomic_file import write_atomically
 
 SCHEMA_VERSION = 1
 REQUIRED = ("dataset", "encoder", "run", "drift", "collapse")

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from clin_jepa.evaluation.atomic_file import write_atomically
+from clin_jepa.atomic_file import write_atomically
 from clin_jepa.evaluation.headline import headline
 from clin_jepa.evaluation.model_names import ARMS, label
 from clin_jepa.evaluation.plots import legend, plot_figure, plot_spectrum

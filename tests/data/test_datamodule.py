@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from clin_jepa.batch import TrajectoryBatch
+from clin_jepa.data import datamodule as datamodule_file
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.data.windows import Windowing
 from clin_jepa.errors import InputError
@@ -72,3 +73,17 @@ def test_a_split_without_a_stay_is_refused(small_store_path: Path) -> None:
 def test_windows_longer_than_every_stay_s_minimum_leave_none(small_store_path: Path) -> None:
     with pytest.raises(InputError, match="no window"):
         module(small_store_path, windowing=Windowing(hours=300, min_hours=300)).train_dataloader()
+
+
+def test_a_model_s_tokenizer_is_of_the_given_revision(small_store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(base: str, revision: str | None) -> None:
+        asked.append((base, revision))
+        raise InputError("offline")
+
+    monkeypatch.setattr(datamodule_file, "load_tokenizer", load)
+    with pytest.raises(InputError, match="offline"):
+        module(small_store_path, tokenizer="qwen3_0_6b", tokenizer_revision="abc").tokenizer()
+
+    assert asked == [("Qwen/Qwen3-0.6B", "abc")]

@@ -1,5 +1,7 @@
 """Cached latents are those of the encoder, whatever asked for them first, and never those of other weights."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from torch import Tensor
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.data.latent_cache import LatentCache, remove_other_caches
 from clin_jepa.encoder import TextEncoder
+from clin_jepa.errors import InputError
 from clin_jepa.language_model import EncoderConfig
 
 
@@ -125,3 +128,22 @@ def test_only_the_newest_encoder_s_cache_is_kept(tmp_path: Path, datamodule: Tra
     remove_other_caches(tmp_path, keep=newest.fingerprint)
 
     assert {file.name for file in tmp_path.iterdir()} == {newest.fingerprint, "notes.txt"}
+
+
+def test_a_cache_has_the_permissions_of_the_umask(tmp_path: Path, datamodule: TrajectoryDataModule, encoder: TextEncoder) -> None:
+    before = os.umask(0o027)
+    try:
+        folder = opened(tmp_path, datamodule, encoder).folder
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o750
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o640}
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, datamodule: TrajectoryDataModule, encoder: TextEncoder) -> None:
+    (tmp_path / "file").write_text("a file")
+
+    with pytest.raises(InputError, match=r"file/latents cannot be written.*--model\.latent_cache none"):
+        opened(tmp_path / "file" / "latents", datamodule, encoder)

@@ -1,6 +1,9 @@
 """Tokens are written once, whole or not at all, and read back by any process."""
 
+import os
 import pickle
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +73,41 @@ def test_a_worker_reads_the_files_and_gets_no_copy(store: TrajectoryStore, tmp_p
 
     assert len(sent) < 500
     assert np.array_equal(pickle.loads(sent).token_N, tokens.token_N)
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+def test_files_and_folders_have_the_permissions_of_the_umask(store: TrajectoryStore, tmp_path: Path) -> None:
+    tokens = opened(store, tmp_path)
+
+    found = {path: stat.S_IMODE(path.stat().st_mode) for path in (tokens.folder, *tmp_path.glob("*.json"), *tokens.folder.iterdir())}
+    assert len(found) > 7
+    assert {path.name: oct(mode) for path, mode in found.items() if mode != (0o750 if path.is_dir() else 0o640)} == {}
+
+
+def test_a_folder_that_cannot_be_written_is_refused(store: TrajectoryStore, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+    tokenizer = store_tokenizer(store, tmp_path, 1024)
+
+    with pytest.raises(InputError, match=r"file/tokens cannot be written.*--data\.token_folder"):
+        open_token_store(store, tokenizer, tmp_path / "file" / "tokens", progress=False)
+    with pytest.raises(InputError, match=r"file/tokens cannot be written.*--data\.token_folder"):
+        store_tokenizer(store, tmp_path / "file" / "tokens", 1024)
+
+
+def test_tokens_that_are_there_are_read_where_nothing_can_be_written(
+    store: TrajectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(store, tmp_path)
+    monkeypatch.setattr(Path, "mkdir", _no_space)
+
+    assert opened(store, tmp_path).fingerprint == first.fingerprint
 
 
 def test_a_text_that_is_too_long_keeps_its_beginning_and_its_end_token(store: TrajectoryStore, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_published_windowing_by_hand(n_hours: int, expected: list[tuple[int, int
 
 
 @pytest.mark.parametrize(
-    "windowing", [Windowing(), Windowing(24, 24, 6), Windowing(10, 3, 1), Windowing(6, 6, 6), Windowing(24, 5, 2)], ids=str
+    "windowing", [Windowing(), Windowing(24, 24, 6), Windowing(10, 3, 2), Windowing(6, 6, 6), Windowing(24, 5, 2)], ids=str
 )
 def test_every_hour_of_a_long_enough_stay_lies_in_a_window(windowing: Windowing) -> None:
     for n_hours in range(windowing.min_hours, 337):
@@ -49,7 +49,7 @@ def test_no_window_lies_inside_another_one() -> None:
         assert len(set(ends[:-1])) == len(ends[:-1]) and ends.count(n_hours) == 1
 
 
-@pytest.mark.parametrize("numbers", [(5, 12, 6), (72, 0, 6), (72, 12, 0)])
+@pytest.mark.parametrize("numbers", [(5, 12, 6), (72, 0, 6), (72, 12, 0), (72, 12, 1)])
 def test_impossible_windowing_is_refused(numbers: tuple[int, int, int]) -> None:
     with pytest.raises(InputError, match="windowing"):
         Windowing(*numbers)

@@ -1,5 +1,6 @@
 """``clinjepa evaluate`` on a finished run: its figures against a plain recomputation, and what it refuses."""
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.module import ClinJEPA
-from tests.training_runs import Run, clinjepa, curriculum
+from tests.training_runs import TOTAL_STEPS, Run, clinjepa, curriculum
 
 CONTEXT, HORIZON = 8, 12
 
@@ -93,6 +94,41 @@ def test_a_run_without_phase_5_is_refused(small_store_path: Path, tmp_path: Path
 
     assert "no finished phase 5" in capsys.readouterr().err
     assert not (run.folder / "evaluation").exists()
+
+
+def test_a_store_with_another_tokenizer_is_refused(in_one_go: Run, store_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert clinjepa("evaluate", "--run", in_one_go.folder, "--store", store_path) == 2
+
+    assert "was trained with another tokenizer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
+def test_a_missing_package_is_named_before_anything_is_computed(
+    in_one_go: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == package else find(name, *rest))
+
+    assert clinjepa("evaluate", "--run", in_one_go.folder) == 2
+
+    assert f"the report needs {package}: pip install 'clin-jepa[evaluation]'" in capsys.readouterr().err
+
+
+def test_the_last_rows_of_the_collapse_figures_are_of_the_final_step(small_store_path: Path, tmp_path: Path) -> None:
+    run = Run(small_store_path, tmp_path / "run")
+    assert run.fit(curriculum(), over={"trainer": {"limit_val_batches": 1.0, "val_check_interval": 1}}) == 0
+
+    assert clinjepa("evaluate", "--run", run.folder, "--split", "train", "--draws", "20") == 0
+
+    phases = json.loads((run.folder / "evaluation" / "metrics.json").read_text())["collapse"]["phases"]
+    assert [(entry["phase"], entry["step"]) for entry in phases] == [
+        ("1 predictor_warmup", 3),
+        ("2 joint_refinement", 7),
+        ("3 ema_alignment", 9),
+        ("4 hard_sync", 10),
+        ("5 predictor_finalization", TOTAL_STEPS),
+        ("evaluation, train", TOTAL_STEPS),
+    ]
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
