@@ -177,7 +177,7 @@ def _explained(error: duckdb.Error) -> Exception:
     text = str(error)
     if isinstance(error, duckdb.OutOfMemoryException):
         return OutOfRoomError("the extraction does not fit into the memory limit: give more with --memory_limit, or fewer --threads")
-    if "No space left" in text or "Could not write all bytes" in text or "failed to offload data block" in text:
+    if "No space left" in text or "File too large" in text or "Could not write all bytes" in text or "failed to offload data block" in text:
         return OutOfRoomError("the disk is full: free space, or choose another --output, and run again; what is finished is kept")
     if damaged := _DAMAGED.search(text):
         return InputError(damage_message(Path(next(filter(None, damaged.groups())))))

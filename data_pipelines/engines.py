@@ -1,7 +1,10 @@
 """Engines that run the shard jobs: in this process, in worker processes, or on a Ray cluster."""
 
 import multiprocessing
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -40,7 +43,7 @@ def run_jobs(jobs: Sequence[ShardJob], engine: Engine, workers: int) -> Iterator
 
 def _run_in_processes(jobs: Sequence[ShardJob], workers: int) -> Iterator[ShardJob]:
     # Spawned, not forked: DuckDB and Polars have threads that a fork would leave behind.
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), multiprocessing.get_context("spawn"), _ignore_interrupt)
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), multiprocessing.get_context("spawn"), _start_worker, (os.getpid(),))
     try:
         pending = {pool.submit(run_shard, job): job for job in jobs}
         while pending:
@@ -63,9 +66,16 @@ def _run_in_processes(jobs: Sequence[ShardJob], workers: int) -> Iterator[ShardJ
             process.join()
 
 
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the main process, which stops its workers."""
+def _start_worker(parent: int) -> None:
+    """Leave Ctrl-C to the main process, which stops its workers, and end with that process, should it be killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
 
 
 def _run_on_ray(jobs: Sequence[ShardJob]) -> Iterator[ShardJob]:

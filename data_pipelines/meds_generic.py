@@ -29,10 +29,11 @@ def open_generic_meds(database: Database, plan: ExtractionPlan) -> OpenedSource:
     columns = {name for file in files for name in parquet_columns(database, file)}
     text = "CAST(text_value AS VARCHAR)" if "text_value" in columns else "CAST(NULL AS VARCHAR)"
     listed = ", ".join(quoted(str(file)) for file in files)
-    database.execute(
-        "CREATE VIEW meds AS SELECT CAST(subject_id AS BIGINT) AS subject_id, CAST(time AS TIMESTAMP) AS time, "
-        f"CAST(code AS VARCHAR) AS code, CAST(numeric_value AS FLOAT) AS value, {text} AS text FROM read_parquet([{listed}], union_by_name = true)"
+    select = (
+        "CAST(subject_id AS BIGINT) AS subject_id, CAST(time AS TIMESTAMP) AS time, CAST(code AS VARCHAR) AS code, "
+        f"CAST(numeric_value AS FLOAT) AS value, {text} AS text"
     )
+    database.execute(f"CREATE VIEW meds AS SELECT {select} FROM read_parquet([{listed}], union_by_name = true)")
     _describe_codes(database, root / "metadata" / "codes.parquet")
     stays_file = plan.settings["stays_file"]
     if stays_file:
@@ -65,10 +66,11 @@ def _read_stays(database: Database, file: Path) -> None:
         raise InputError(f"{file} lacks the column(s) {', '.join(missing)}: a stay is subject_id, intime, outtime, and stay_id if you like")
     stay = "stay_id" if "stay_id" in found else "row_number() OVER (ORDER BY subject_id, intime)"
     admission = "hadm_id" if "hadm_id" in found else stay
-    database.execute(
-        f"CREATE TABLE given_stays AS SELECT CAST({stay} AS BIGINT) AS stay_id, "
-        f"CAST(subject_id AS BIGINT) AS subject_id, CAST({admission} AS BIGINT) AS hadm_id, CAST(intime AS TIMESTAMP) AS intime, CAST(outtime AS TIMESTAMP) AS outtime FROM {relation}"
+    select = (
+        f"CAST({stay} AS BIGINT) AS stay_id, CAST(subject_id AS BIGINT) AS subject_id, CAST({admission} AS BIGINT) AS hadm_id, "
+        "CAST(intime AS TIMESTAMP) AS intime, CAST(outtime AS TIMESTAMP) AS outtime"
     )
+    database.execute(f"CREATE TABLE given_stays AS SELECT {select} FROM {relation}")
     if database.execute("SELECT 1 FROM given_stays GROUP BY stay_id HAVING count(*) > 1 LIMIT 1"):
         raise InputError(f"{file} names a stay_id more than once: give each stay its own")
 

@@ -1,6 +1,7 @@
 """One shard of subjects: from ingested rows to hourly texts, numeric grid, labels and stays."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,10 @@ def run_shard(job: ShardJob) -> None:
         for table, view in TABLES.items():
             file = job.plan.store / table / f"{job.number:05d}.parquet"
             database.execute(f"CREATE TABLE written_{table} AS FROM {view}")
-            write_parquet(database, f"written_{table}", file)
+            write_parquet(database, f"written_{table}", file, job.plan.work)
             rows, content = table_hash(database, f"written_{table}")
             report["rows"][table], report["hash"][table] = rows, content
-        write_parquet(database, "shard_stays", job.stays)
+        write_parquet(database, "shard_stays", job.stays, job.plan.work)
         report["counts"] = [[*row] for row in database.execute("FROM row_counts ORDER BY ALL")]
         report["variables"] = sorted(str(row[0]) for row in database.execute("SELECT DISTINCT variable FROM written_values"))
         job.report.parent.mkdir(exist_ok=True)
@@ -120,10 +121,18 @@ def load_candidates(database: Database, plan: ExtractionPlan) -> None:
     database.run_file("trajectories/candidate_stays.sql")
 
 
-def write_parquet(database: Database, view: str, file: Path) -> None:
-    """Write a view as zstd Parquet, under its name only once it is whole; the same rows give the same bytes."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.partial")
+def write_parquet(database: Database, view: str, file: Path, work: Path) -> None:
+    """Write a view as zstd Parquet, under its name only once it is whole; the same rows give the same bytes.
+
+    Args:
+        database: Session of the view.
+        view: Its name.
+        file: File to write.
+        work: Folder of the extraction, where the file lies until it is whole.
+    """
+    for folder in (file.parent, work / "partial"):
+        folder.mkdir(parents=True, exist_ok=True)
+    temporary = work / "partial" / f"{view}.{file.name}.{os.getpid()}"
     database.execute(f"COPY (FROM {view}) TO {quoted(str(temporary))} (FORMAT parquet, COMPRESSION zstd)")
     temporary.replace(file)
 

@@ -29,9 +29,11 @@ def gather(database: Database, plan: ExtractionPlan, jobs: list[ShardJob], about
     listed = ", ".join(quoted(str(job.stays)) for job in jobs)
     database.execute(f"CREATE VIEW all_stays AS FROM read_parquet([{listed}])")
     database.run_file("trajectories/split_stays.sql")
-    write_parquet(database, "split_stays", plan.store / "stays.parquet")
+    # A table first: a view over several files comes in pieces whose borders would show in the bytes.
+    database.execute("CREATE TABLE stays AS FROM split_stays")
+    write_parquet(database, "stays", plan.store / "stays.parquet", plan.work)
     counts = row_counts(plan, reports)
-    _, stays_hash = table_hash(database, "split_stays")
+    _, stays_hash = table_hash(database, "stays")
     check_counts(plan, counts, reports, database)
     settings = {key: plan.settings[key] for key in ("time_policy", "hour_stamp")} | {"seed": about["seed"]}
     hashed = json.dumps({"source": plan.source, **settings, "code": code_fingerprint()}, sort_keys=True)
@@ -71,7 +73,7 @@ def row_counts(plan: ExtractionPlan, reports: list[dict[str, Any]]) -> dict[str,
                 entry["dropped"][reason] = entry["dropped"].get(reason, 0) + n
     for entry in counts.values():
         entry["dropped"] = dict(sorted(entry["dropped"].items()))
-    return counts
+    return dict(sorted(counts.items()))
 
 
 def check_counts(plan: ExtractionPlan, counts: dict[str, Any], reports: list[dict[str, Any]], database: Database) -> None:
@@ -83,7 +85,7 @@ def check_counts(plan: ExtractionPlan, counts: dict[str, Any], reports: list[dic
     for stage, entry in counts.items():
         if entry["in"] != entry["kept"] + sum(entry["dropped"].values()):
             raise RuntimeError(f"stage {stage}: {entry['in']} rows in, but kept and dropped rows do not add up to it")
-    n_stays, n_hours = database.execute("SELECT count(*), coalesce(sum(n_hours), 0) FROM split_stays")[0]
+    n_stays, n_hours = database.execute("SELECT count(*), coalesce(sum(n_hours), 0) FROM stays")[0]
     written = {table: sum(report["rows"][table] for report in reports) for table in ("hours", "values")}
     expected = {"stays": int(n_stays), "hours": int(n_hours), "values": written["values"]}
     for stage, n in expected.items():
