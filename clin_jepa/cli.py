@@ -11,10 +11,23 @@ from clin_jepa.shipped_configs import resolve_config_names
 def _extract() -> None:
     from jsonargparse import auto_cli
 
+    if any(word.partition("=")[0] == "--describe" for word in sys.argv):
+        from data_pipelines.description.describe import describe
+
+        print(f"page: {auto_cli(describe, as_positional=False, prog='clinjepa extract')}")
+        return
     from data_pipelines.extract import extract
 
     store = auto_cli(extract, as_positional=False, prog="clinjepa extract")
     print(f"trajectory store: {store}")
+
+
+def _synthesize() -> None:
+    from jsonargparse import auto_cli
+
+    from data_pipelines.synthetic.synthesize import synthesize
+
+    print(f"synthetic hospital: {auto_cli(synthesize, as_positional=False, prog='clinjepa synthesize')}")
 
 
 def _evaluate() -> None:
@@ -33,7 +46,8 @@ def _train() -> None:
 
 # Verb: what it does, how it runs, and whether the runner wants the verb itself among its words.
 _VERBS: dict[str, tuple[str, Callable[[], None], bool]] = {
-    "extract": ("Turn raw ICU data (MIMIC-IV or MEDS) into a trajectory store.", _extract, False),
+    "synthesize": ("Write a synthetic hospital of any size in MIMIC-IV's layout.", _synthesize, False),
+    "extract": ("Turn raw ICU data into a trajectory store; --describe STORE tells what one holds.", _extract, False),
     "fit": ("Train: the whole curriculum, or one phase of it.", _train, True),
     "validate": ("Measure a checkpoint on the tuning split.", _train, True),
     "test": ("Measure a checkpoint on the held-out split.", _train, True),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from clin_jepa.errors import InputError
+from data_pipelines.cohort_rules import RULES
 from data_pipelines.database import Database, check_limits, quoted, split_memory
 from data_pipelines.engines import Engine, run_jobs
 from data_pipelines.ingest import ingest_relation, is_ingested
@@ -22,13 +23,6 @@ from data_pipelines.source import Source
 from data_pipelines.source_registry import SOURCES
 from data_pipelines.store_writer import gather
 
-_RULES = {
-    "invalid_times": "in- and out-times are missing or reversed",
-    "younger_than_18": "the patient is younger than 18 years or of unknown age",
-    "not_first_icu_stay": "it is not the first ICU stay of its admission",
-    "shorter_than_6_hours": "it is shorter than 6 hours",
-    "no_vital_sign": "it has no plausible vital sign",
-}
 _FIRST_TABLES = ("listed_variables", "unit_conversions", "antibiotic_names", "candidates", "given_splits")
 
 
@@ -213,7 +207,7 @@ def _check_cohort(root: Path, jobs: list[ShardJob], plan: ExtractionPlan) -> Non
 def _refuse_empty(root: Path, dropped: dict[str, int]) -> None:
     if not dropped:
         raise InputError(f"{root}: the cohort is empty: icustays or ICU admission codes list no stay: give the whole data set")
-    reasons = "; ".join(f"{n} because {_RULES[rule]}" for rule, n in sorted(dropped.items()))
+    reasons = "; ".join(f"{n} because {RULES[rule]}" for rule, n in sorted(dropped.items()))
     raise InputError(f"{root}: the cohort is empty, of {sum(dropped.values())} ICU stays were dropped: {reasons}: give more patients")
 
 

@@ -1,12 +1,14 @@
 """Reader of a trajectory store: the folder of Parquet files that `clinjepa extract` writes.
 
-Layout of a store (schema 1); all tables are sorted by stay and hour, and no table holds a calendar time:
+Layout of a store (schema 1); each file is sorted by stay and hour, and no table holds a calendar time:
 
 - ``dataset.json``: schema version, source, time policy, row counts of each stage, hash of the extraction settings.
 - ``stays.parquet``: a row a stay - ``stay_id``, ``subject_id``, ``split`` (train, tuning, held_out), ``n_hours``, ``age``,
-  ``sex``, ``race``, ``static_text``, ``hospital_death``, ``icu_death``, ``los_hours``, ``death_hour``.
+  ``sex``, ``race``, ``static_text``, ``hospital_death``, ``icu_death``, ``los_hours``, ``death_hour``, ``sepsis3``,
+  ``sepsis3_onset_hour``; an outcome that the data set does not tell is null.
 - ``hours/*.parquet``: a row an hour - ``stay_id``, ``hour``, ``state_text``, ``action_text``, ``n_observations``, ``n_actions``.
 - ``values/*.parquet``: a row a variable in an hour - ``stay_id``, ``hour``, ``variable``, ``mean``, ``last``, ``min``, ``max``, ``n``.
+- ``labels/*.parquet``: a row a label - ``task``, ``stay_id``, ``hour`` (the last hour that a model may see), ``label``.
 """
 
 import json
@@ -81,7 +83,7 @@ class TrajectoryStore:
         return stays.sort("stay_id")
 
     def scan_hours(self) -> pl.LazyFrame:
-        """The hourly texts of all stays, lazily, sorted by ``stay_id`` and ``hour``.
+        """The hourly texts of all stays, lazily; each file holds whole stays, sorted by ``stay_id`` and ``hour``.
 
         Raises:
             InputError: If no file is there or a column is missing.
@@ -95,6 +97,14 @@ class TrajectoryStore:
             InputError: If no file is there or a column is missing.
         """
         return self._scan("values", ("stay_id", "hour", "variable", "mean", "last", "min", "max", "n"))
+
+    def scan_labels(self) -> pl.LazyFrame:
+        """The labels of all tasks that the data set can tell, lazily.
+
+        Raises:
+            InputError: If no file is there or a column is missing.
+        """
+        return self._scan("labels", ("task", "stay_id", "hour", "label"))
 
     def _scan(self, folder: str, columns: tuple[str, ...]) -> pl.LazyFrame:
         files = sorted((self.path / folder).glob("*.parquet"))

@@ -1,9 +1,6 @@
-"""Plots of an evaluation as inline SVG: no external asset, and ink that follows the page's light or dark theme."""
+"""Plots of an evaluation."""
 
-import io
-import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from math import isfinite
 from typing import Any
 
@@ -11,10 +8,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from clin_jepa.evaluation.inline_svg import INK, STYLE, inline_svg
 from clin_jepa.evaluation.model_names import COPY_FORWARD, LAST_ACTION, LINEAR, NO_ACTION, TRAINING_MEAN, TRUE_ACTIONS, label
 
-# Drawn in this colour, then replaced by the page's own text colour.
-_INK = "#010203"
 _LINES: dict[str, tuple[str, str]] = {
     TRUE_ACTIONS: ("#2f7de1", "-"),
     LAST_ACTION: ("#2aa198", "--"),
@@ -24,17 +20,6 @@ _LINES: dict[str, tuple[str, str]] = {
     LINEAR: ("#d2544b", "-."),
 }
 _OTHER = ("#b0568f", "-")
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 10,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-}
 
 
 def plot_figure(curves: Mapping[str, Any], figure: str, axis_label: str, even: float | None = None, *, wide: bool = False) -> str:
@@ -52,7 +37,7 @@ def plot_figure(curves: Mapping[str, Any], figure: str, axis_label: str, even: f
     Returns:
         An ``<svg>`` element.
     """
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": figure}):
+    with mpl.rc_context({**STYLE, "svg.hashsalt": figure}):
         plot = Figure(figsize=(8.6, 3.4) if wide else (6, 3.6), layout="constrained")
         axes = plot.add_subplot()
         hours = curves["horizons"]
@@ -62,13 +47,13 @@ def plot_figure(curves: Mapping[str, Any], figure: str, axis_label: str, even: f
             low, high = zip(*figures["ci95"][figure], strict=True)
             axes.fill_between(hours, _gaps(low), _gaps(high), color=colour, alpha=0.14, linewidth=0)
         if even is not None:
-            axes.axhline(even, color=_INK, linewidth=0.8, alpha=0.5, zorder=0)
+            axes.axhline(even, color=INK, linewidth=0.8, alpha=0.5, zorder=0)
         _frame(axes, curves["models"], figure, even)
         axes.set_xlim(min(hours), max(max(hours), min(hours) + 1))
         axes.set_xticks([hour for hour in hours if hour == 1 or hour % (6 if len(hours) > 12 else 1) == 0])
         axes.set_xlabel("forecast hour")
         axes.set_ylabel(axis_label)
-        return _inline(plot, figure, f"{axis_label} at each forecast hour")
+        return inline_svg(plot, figure, f"{axis_label} at each forecast hour")
 
 
 def plot_spectrum(singular_values: Mapping[str, Sequence[float]]) -> str:
@@ -80,7 +65,7 @@ def plot_spectrum(singular_values: Mapping[str, Sequence[float]]) -> str:
     Returns:
         An ``<svg>`` element.
     """
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": "spectrum"}):
+    with mpl.rc_context({**STYLE, "svg.hashsalt": "spectrum"}):
         plot = Figure(figsize=(8.6, 3.0), layout="constrained")
         axes = plot.add_subplot()
         shades = mpl.colormaps["viridis"]
@@ -94,8 +79,8 @@ def plot_spectrum(singular_values: Mapping[str, Sequence[float]]) -> str:
         axes.set_xlabel("direction")
         axes.set_ylabel("singular value / largest")
         axes.legend(frameon=False, fontsize=9)
-        axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.8)
-        return _inline(plot, "spectrum", "Singular values of the latents, relative to the largest")
+        axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.8)
+        return inline_svg(plot, "spectrum", "Singular values of the latents, relative to the largest")
 
 
 def legend(models: Sequence[str]) -> list[dict[str, str]]:
@@ -119,22 +104,8 @@ def _frame(axes: Axes, models: Mapping[str, Any], figure: str, even: float | Non
         return
     margin = 0.05 * (max(values) - min(values)) or 0.05 * abs(max(values)) or 1.0
     axes.set_ylim(min(values) - margin, max(values) + margin)
-    axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.8)
+    axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.8)
 
 
 def _gaps(values: Sequence[float | None]) -> list[float]:
     return [float("nan") if value is None else value for value in values]
-
-
-def _inline(plot: Figure, name: str, description: str) -> str:
-    """The figure as an element of the page: unique ids, no namespace, no document type, the page's ink and fonts."""
-    buffer = io.StringIO()
-    plot.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-    svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)
-    root, rest = svg.split(">", maxsplit=1)
-    root = re.sub(r'\s(xmlns(:\w+)?|width|height|version)="[^"]*"', "", root)
-    svg = f'{root} role="img" aria-label="{escape(description)}">{rest}'.replace("xlink:href", "href")
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    return re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)

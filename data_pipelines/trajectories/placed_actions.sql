@@ -4,7 +4,8 @@
 -- An action happens when it happens: the time policy does not move it.
 -- An action without a stay (a prescription) belongs to the stay of its subject in which it begins.
 -- An infusion or bolus with an implausible number, or in a unit that units.csv does not convert, keeps its place without the
--- number; one of zero or less was not given. A fluid that only carries a drug is no action.
+-- number; one of zero or less was not given. A fluid that only carries a drug is no action. An
+-- infusion of an item that variables.csv knows as a bolus only, or the other way round, is counted and dropped.
 CREATE TABLE placed_actions AS
 WITH attached AS (
     SELECT c.stay_id AS cohort_stay, c.n_hours, c.intime, c.outtime, a.*
@@ -27,12 +28,13 @@ WITH attached AS (
         least(epoch_us(a.end_time), epoch_us(a.outtime)) - epoch_us(a.intime) AS end_us,
         epoch_us(a.outtime) - epoch_us(a.intime) AS stay_us
     FROM attached a
-    JOIN variables v USING (variable)
+    LEFT JOIN variables v USING (variable)
     LEFT JOIN unit_conversions u ON lower(u.from_unit) = lower(a.unit) AND u.to_unit = v.unit
 ), judged AS (
     SELECT *, greatest(start_us, 0) // 3600000000 AS first_hour,
         least(CASE WHEN is_point THEN start_us ELSE end_us - 1 END // 3600000000, n_hours - 1) AS last_hour,
         CASE
+            WHEN variable IS NULL THEN 'no_variable_for_its_form'
             WHEN is_carrier THEN 'carrier_fluid'
             WHEN start_us IS NULL OR end_us IS NULL OR is_reversed THEN 'invalid_times'
             WHEN start_us >= stay_us OR end_us <= 0 AND NOT (is_point AND start_us = 0) THEN 'outside_stay'

@@ -14,7 +14,7 @@ SELECT f.stay_id, f.subject_id, f.start_time, CASE WHEN i.form = 'rate' THEN f.e
     CASE i.form WHEN 'rate' THEN f.rate_unit WHEN 'amount' THEN f.amount_unit END,
     i.category = 'fluid' AND coalesce(f.order_category IN ('Continuous Med', 'Drug Push'), false)
 FROM infusions f
-JOIN items i ON i.source_table = 'inputevents' AND i.itemid = f.itemid
+LEFT JOIN items i ON i.source_table = 'inputevents' AND i.itemid = f.itemid
     AND (i.form = 'event' OR i.form = CASE WHEN f.rate IS NULL THEN 'amount' ELSE 'rate' END)
 UNION ALL
 SELECT p.stay_id, p.subject_id, p.start_time, CASE WHEN i.form = 'interval' THEN p.end_time ELSE p.start_time END, i.variable,

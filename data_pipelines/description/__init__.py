@@ -1,0 +1,1 @@
+"""What is in a trajectory store: cohort, splits, missingness, token lengths, labels."""
