@@ -5,7 +5,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,7 +41,8 @@ class Database:
     def __init__(self, scratch: Path, memory_limit: str | None = None, threads: int | None = None) -> None:
         check_limits(memory_limit, threads)
         self._connection = duckdb.connect(":memory:", config={"temp_directory": str(scratch)})
-        self._connection.execute("SET enable_progress_bar = false")
+        # On, or DuckDB does not tell its progress; the bar is ours.
+        self._connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
         if memory_limit is not None:
             self._connection.execute(f"SET memory_limit = '{memory_limit}'")
         if threads is not None:
@@ -72,6 +73,11 @@ class Database:
             if str(error) == "Query interrupted":  # how DuckDB reports Ctrl-C
                 raise KeyboardInterrupt from error
             raise
+
+    def interrupt(self) -> None:
+        """Stop a statement that another thread is running; it ends there with a KeyboardInterrupt. A closed session has none."""
+        with suppress(duckdb.ConnectionException):
+            self._connection.interrupt()
 
     def execute_counting(self, sql: str, on_progress: Callable[[float], None] | None = None) -> int | None:
         """Run SQL that reads one CSV file, and return how many rows that file has, without reading it twice.

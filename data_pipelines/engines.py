@@ -47,7 +47,8 @@ def _run_in_processes(jobs: Sequence[ShardJob], workers: int) -> Iterator[ShardJ
     try:
         pending = {pool.submit(run_shard, job): job for job in jobs}
         while pending:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+            # With a timeout: Ctrl-C is not noticed by a wait without end.
+            for future in wait(pending, timeout=0.5, return_when=FIRST_COMPLETED).done:
                 job = pending.pop(future)
                 future.result()
                 yield job

@@ -13,12 +13,12 @@ from clin_jepa.errors import InputError
 from data_pipelines.cohort_rules import RULES
 from data_pipelines.database import Database, check_limits, quoted, split_memory
 from data_pipelines.engines import Engine, run_jobs
-from data_pipelines.ingest import ingest_relation, is_ingested
+from data_pipelines.ingest_stage import ingest
 from data_pipelines.meds import carries_mimic_items
 from data_pipelines.meds_generic import GENERIC_MEDS
 from data_pipelines.output_folder import check_output, work_folder
 from data_pipelines.plan import STAYS_PER_SHARD, ExtractionPlan, code_fingerprint, write_json
-from data_pipelines.shard import ShardJob, load_candidates
+from data_pipelines.shard import ShardJob
 from data_pipelines.source import Source
 from data_pipelines.source_registry import SOURCES
 from data_pipelines.store_writer import gather
@@ -107,7 +107,7 @@ def extract(
         plan = ExtractionPlan(kind.name, root, work, settings, memory_limit, threads, shards or 0)
         with plan.connect() as database:
             plan = _first_stage(database, kind, plan)
-            _ingest(database, kind, plan)
+        ingest(kind, plan)
         workers = min(workers or threads, plan.shards)
         shard_plan = dataclasses.replace(plan, memory_limit=split_memory(memory_limit, workers), threads=max(1, threads // workers))
         jobs = [ShardJob(shard_plan, kind, number) for number in range(plan.shards)]
@@ -165,26 +165,6 @@ def _first_stage(database: Database, source: Source, plan: ExtractionPlan) -> Ex
     knows = {"sepsis": "sepsis-3" not in lacks, "icu_death": "ICU death" not in lacks, "scores": "severity scores" not in lacks}
     settings = {**plan.settings, "unavailable": lacks, **{f"knows_{what}": known for what, known in knows.items()}}
     return dataclasses.replace(plan, settings=settings, shards=about["shards"])
-
-
-def _ingest(database: Database, source: Source, plan: ExtractionPlan) -> None:
-    waiting = [relation for relation in source.relations if not is_ingested(plan, relation)]
-    if not waiting:
-        return
-    for table in ("listed_variables", "unit_conversions", "antibiotic_names"):
-        database.execute(f"DROP TABLE {table}")
-    database.execute("DROP VIEW IF EXISTS stays; DROP TABLE IF EXISTS candidates")
-    load_candidates(database, plan)
-    shape = "{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
-    with tqdm(total=100 * len(waiting), desc="ingest", bar_format=shape) as bar:
-        for number, relation in enumerate(waiting):
-            bar.set_postfix_str(relation)
-
-            def advance(share: float, start: int = 100 * number) -> None:
-                bar.update(start + 100 * share - bar.n)
-
-            ingest_relation(database, plan, relation, advance)
-            advance(1.0)
 
 
 def _run_shards(jobs: list[ShardJob], engine: Engine, workers: int) -> None:

@@ -98,3 +98,16 @@ def test_a_changed_input_starts_anew(drifting: Path, tmp_path: Path, monkeypatch
     write_mimic_iv(raw, n_subjects=8)
     changed = extract("mimic_iv", raw, tmp_path / "store")
     assert content(changed) == content(extract("mimic_iv", raw, tmp_path / "fresh"))
+
+
+def test_ctrl_c_stops_at_once(drifting: Path, tmp_path: Path) -> None:
+    """In the middle of the work: exit code 130, no output, and the rerun completes."""
+    log = tmp_path / "log"
+    process = _start(drifting, tmp_path / "store", log)
+    while not (tmp_path / ".store.partial" / "identity.json").exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130, log.read_text()
+    assert "interrupted" in log.read_text()
+    assert not (tmp_path / "store").exists()
+    assert extract("mimic_iv", drifting, tmp_path / "store", shards=5, threads=2).is_dir()
