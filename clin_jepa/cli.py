@@ -1,5 +1,6 @@
 """The clinjepa command: one verb each for extracting, training and evaluating."""
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 
@@ -19,7 +20,8 @@ def _extract() -> None:
     from data_pipelines.extract import extract
 
     store = auto_cli(extract, as_positional=False, prog="clinjepa extract")
-    print(f"trajectory store: {store}")
+    counts = json.loads((store / "dataset.json").read_text(encoding="utf-8"))["row_counts"]
+    print(f"trajectory store: {store} ({counts['stays']['kept']:,} stays, {counts['hours']['kept']:,} hours)")
 
 
 def _synthesize() -> None:

@@ -40,6 +40,8 @@ class Database:
 
     def __init__(self, scratch: Path, memory_limit: str | None = None, threads: int | None = None) -> None:
         check_limits(memory_limit, threads)
+        # What a message calls a Parquet file that DuckDB does not name.
+        self.reading = "a Parquet file of the input"
         self._connection = duckdb.connect(":memory:", config={"temp_directory": str(scratch)})
         # On, or DuckDB does not tell its progress; the bar is ours.
         self._connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
@@ -68,7 +70,7 @@ class Database:
             with self._watched(on_progress):
                 return self._connection.execute(sql).fetchall()
         except duckdb.Error as error:
-            raise _explained(error) from error
+            raise _explained(error, self.reading) from error
         except RuntimeError as error:
             if str(error) == "Query interrupted":  # how DuckDB reports Ctrl-C
                 raise KeyboardInterrupt from error
@@ -178,7 +180,7 @@ def split_memory(memory_limit: str | None, parts: int) -> str | None:
     return f"{int(total / parts)}B"
 
 
-def _explained(error: duckdb.Error) -> Exception:
+def _explained(error: duckdb.Error, reading: str) -> Exception:
     """The user's version of a DuckDB error where a file or a limit is to blame, else the error itself; never a cell's content."""
     text = str(error)
     if isinstance(error, duckdb.OutOfMemoryException):
@@ -196,9 +198,7 @@ def _explained(error: duckdb.Error) -> Exception:
         what = f"column {column.group(1)} holds no {wanted}" if column else "the row does not have the columns of the header"
         return InputError(f"{file.group(1)}, line {line.group(1)}: {what}: correct the row, or download the file again")
     if column := re.search(r"when casting from source column (\w+)", text):
-        return InputError(
-            f"a Parquet file of the input: column {column.group(1)} holds no {wanted}: convert the column, or give the .csv.gz file"
-        )
+        return InputError(f"{reading}: column {column.group(1)} holds no {wanted}: convert the column, or give the .csv.gz file")
     return error
 
 

@@ -23,6 +23,8 @@ from data_pipelines.source import Source
 from data_pipelines.source_registry import SOURCES
 from data_pipelines.store_writer import gather
 
+# A data set of more files than these, one a stay, is told apart by the first ones.
+_COMPARED_FILES = 5000
 _FIRST_TABLES = ("listed_variables", "unit_conversions", "antibiotic_names", "candidates", "given_splits")
 
 
@@ -96,7 +98,7 @@ def extract(
     identity = {
         "source": source,
         "input": str(root.resolve()),
-        "files": _file_states(root),
+        "files": _file_states(root, store),
         "settings": {**settings, "seed": seed, "shards": shards},
         "code": code_fingerprint(),
     }
@@ -191,7 +193,9 @@ def _refuse_empty(root: Path, dropped: dict[str, int]) -> None:
     raise InputError(f"{root}: the cohort is empty, of {sum(dropped.values())} ICU stays were dropped: {reasons}: give more patients")
 
 
-def _file_states(root: Path) -> dict[str, list[int]]:
+def _file_states(root: Path, store: Path) -> dict[str, list[int]]:
     """Size and time of change of every file of the input: an interrupted extraction goes on only if none has changed."""
+    ours = (store.absolute(), store.absolute().with_name(f".{store.name}.partial"))  # should they lie within the input
     files = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file())
-    return {str(file.relative_to(root)): [file.stat().st_size, file.stat().st_mtime_ns] for file in files[:5000]}
+    foreign = [file for file in files if not any(file.absolute().is_relative_to(folder) for folder in ours)]
+    return {str(file.relative_to(root)): [file.stat().st_size, file.stat().st_mtime_ns] for file in foreign[:_COMPARED_FILES]}

@@ -27,6 +27,7 @@ def ingest_relation(
     Returns:
         Row counts of the relation: ``{"in", "kept", "dropped": {reason: n}}``.
     """
+    database.reading = f"the Parquet file of {relation}"
     select = (PACKAGE / "sources" / plan.source / "ingest" / f"{relation}.sql").read_text(encoding="utf-8").strip().rstrip(";")
     columns = [str(row[0]) for row in database.execute(f"DESCRIBE {select}")]
     folder, temporary = plan.work / "ingest" / relation, plan.work / "ingest" / f".{relation}.partial"

@@ -48,17 +48,17 @@ def missing_needs(task: str, unavailable: Collection[str]) -> list[str]:
 
 
 def create_labels(database: Database, unavailable: Mapping[str, str] | Collection[str]) -> None:
-    """Create the view ``labels`` (stay_id, hour, task, label), sorted, of the tasks that the data set can tell.
+    """Create the view ``labels`` (task, stay_id, hour, label), sorted, of the tasks that the data set can tell.
 
     Args:
         database: Session of a shard, with its concepts.
         unavailable: Names of variables and outcomes that the data set lacks.
     """
     database.run_file("tasks/early_event_labels.sql")
-    selects = ["SELECT 0::BIGINT AS stay_id, 0::INTEGER AS hour, '' AS task, false AS label WHERE false"]
+    selects = ["SELECT '' AS task, 0::BIGINT AS stay_id, 0::INTEGER AS hour, false AS label WHERE false"]
     for task in TASKS:
         if missing_needs(task, unavailable):
             continue
         database.run_file(f"tasks/{task}.sql")
-        selects.append(f"SELECT stay_id, CAST(hour AS INTEGER), '{task}', label FROM {task}")
+        selects.append(f"SELECT '{task}', stay_id, CAST(hour AS INTEGER), label FROM {task}")
     database.execute(f"CREATE VIEW labels AS {' UNION ALL '.join(selects)} ORDER BY task, stay_id, hour")

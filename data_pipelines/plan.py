@@ -50,7 +50,9 @@ class ExtractionPlan:
             shard: The shard that it works on, or None for all subjects.
         """
         name = "main" if shard is None else f"{shard:05d}"
-        database = Database(self.work / "spill" / f"{name}-{threading.get_ident()}", self.memory_limit, self.threads)
+        spill = self.work / "spill" / f"{name}-{threading.get_ident()}"
+        spill.mkdir(parents=True, exist_ok=True)
+        database = Database(spill, self.memory_limit, self.threads)
         for file in ("variables.csv", "units.csv", "antibiotics.csv"):
             database.set_variable(file.replace(".", "_"), PACKAGE / file)
         database.set_variable("parameters_csv", PACKAGE / "sources" / self.source / "parameters.csv")

@@ -1,5 +1,6 @@
 -- Arterial blood gases, a row a specimen, with the oxygen that the patient breathed. Inspired oxygen (percent): of the gas itself,
--- else the last one charted in the 4 hours before.
+-- else the last one charted in the 4 hours before. is_ventilated: at that moment, by what was charted last (concepts/ventilation.sql),
+-- or in that hour, by the procedure.
 -- Source: MIMIC-IV concept "bg" (items 50821 with specimen type "ART.", 50816, charted 223835).
 CREATE TABLE blood_gas AS
 WITH gases AS (
@@ -16,7 +17,10 @@ WITH gases AS (
 )
 SELECT g.stay_id, g.hour, g.second, g.po2, g.pco2, g.ph,
     coalesce(g.fio2_gas, CASE WHEN c.second >= g.second - 4 * 3600 THEN c.fio2 END) AS fio2,
-    100 * g.po2 / coalesce(g.fio2_gas, CASE WHEN c.second >= g.second - 4 * 3600 THEN c.fio2 END) AS pao2_fio2
+    100 * g.po2 / coalesce(g.fio2_gas, CASE WHEN c.second >= g.second - 4 * 3600 THEN c.fio2 END) AS pao2_fio2,
+    coalesce(v.is_invasive AND v.second >= g.second - 14 * 3600, false) OR p.hour IS NOT NULL AS is_ventilated
 FROM gases g
 ASOF LEFT JOIN charted c ON c.stay_id = g.stay_id AND c.second <= g.second
+ASOF LEFT JOIN charted_ventilation v ON v.stay_id = g.stay_id AND v.second <= g.second
+LEFT JOIN (SELECT DISTINCT stay_id, hour FROM treatments WHERE variable = 'invasive_ventilation') p ON p.stay_id = g.stay_id AND p.hour = g.hour
 WHERE g.po2 IS NOT NULL OR g.pco2 IS NOT NULL OR g.ph IS NOT NULL;

@@ -1,6 +1,6 @@
 -- Creatinine of the 7 days before ICU admission: the baseline of KDIGO. second: seconds since ICU admission, negative.
 CREATE TABLE earlier_creatinine AS
-SELECT c.stay_id, CAST((epoch_us(o.moment) - epoch_us(c.intime)) // 1000000 AS INTEGER) AS second, o.value
+SELECT c.stay_id, CAST(floor((epoch_us(o.moment) - epoch_us(c.intime)) / 1e6) AS INTEGER) AS second, o.value
 FROM (
     SELECT *, CASE WHEN getvariable('time_policy') = 'storetime' THEN known_time ELSE time END AS moment
     FROM observations WHERE variable = 'creatinine' AND stay_id IS NULL

@@ -19,7 +19,7 @@ WITH timed AS (
         min(creatinine) OVER (PARTITION BY stay_id ORDER BY second RANGE BETWEEN 604800 PRECEDING AND 1 PRECEDING) AS low_7_days
     FROM timed
 )
-SELECT stay_id, second, second // 3600 AS hour, creatinine, CASE
+SELECT stay_id, second, CAST(floor(second / 3600) AS INTEGER) AS hour, creatinine, CASE
     WHEN creatinine >= 3 * low_7_days THEN 3
     WHEN creatinine >= 4 AND (creatinine >= low_48_hours + 0.3 OR creatinine >= 1.5 * low_7_days) THEN 3
     WHEN creatinine >= 2 * low_7_days THEN 2
@@ -30,13 +30,13 @@ FROM lowest;
 
 CREATE TABLE urine_stages AS
 SELECT stay_id, hour, CASE
-    WHEN rate_24 < 0.3 OR rate_12 = 0 THEN 3
+    WHEN rate_24 < 0.3 OR is_anuric THEN 3
     WHEN rate_12 < 0.5 THEN 2
     WHEN rate_6 < 0.5 THEN 1
     ELSE 0
     END AS stage
 FROM urine
-WHERE coalesce(rate_6, rate_12, rate_24) IS NOT NULL;
+WHERE coalesce(rate_6, rate_12, rate_24) IS NOT NULL OR is_anuric;
 
 CREATE TABLE kdigo AS
 WITH creatinine_hours AS (

@@ -5,7 +5,7 @@
 CREATE TABLE sepsis3 AS
 SELECT stay_id, min(onset_hour) AS onset_hour
 FROM (
-    SELECT c.stay_id, CAST((epoch_us(i.suspected_time) - epoch_us(c.intime)) // 3600000000 AS INTEGER) AS onset_hour
+    SELECT c.stay_id, CAST(floor((epoch_us(i.suspected_time) - epoch_us(c.intime)) / 3.6e9) AS INTEGER) AS onset_hour
     FROM cohort c
     JOIN suspected_infection i ON i.subject_id = c.subject_id
     WHERE EXISTS (

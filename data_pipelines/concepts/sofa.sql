@@ -1,14 +1,19 @@
 -- SOFA: sequential organ failure assessment per hour, 0-24. Each organ counts with its worst points of the last 24 hours; an organ
 -- without data scores 0. Only data up to the end of the hour are used.
 -- Source: Vincent et al. 1996, Intensive Care Med 22:707; thresholds and inputs as in the MIMIC-IV concept "sofa". PaO2/FiO2 below
--- 200 scores 3 and 4 only under invasive ventilation. Urine of 24 hours needs records that cover 22 to 30 hours and is scaled to 24.
+-- 200 scores 3 and 4 only under invasive ventilation. A vasopressor whose dose is not known scores as a low dose. Urine of 24 hours needs records that cover 22 to 30 hours and is scaled to 24.
 CREATE TABLE sofa AS
 WITH gases AS (
-    SELECT g.stay_id, g.hour,
-        min(g.pao2_fio2) FILTER (v.hour IS NOT NULL) AS ventilated,
-        min(g.pao2_fio2) FILTER (v.hour IS NULL) AS unventilated
-    FROM blood_gas g LEFT JOIN invasive_ventilation v ON v.stay_id = g.stay_id AND v.hour = g.hour
-    GROUP BY g.stay_id, g.hour
+    SELECT stay_id, hour,
+        min(pao2_fio2) FILTER (is_ventilated) AS ventilated,
+        min(pao2_fio2) FILTER (NOT is_ventilated) AS unventilated
+    FROM blood_gas
+    GROUP BY stay_id, hour
+), given AS (
+    SELECT stay_id, hour, bool_or(variable IN ('epinephrine', 'norepinephrine')) AS is_vasopressor
+    FROM treatments
+    WHERE variable IN ('epinephrine', 'norepinephrine', 'dopamine', 'dobutamine')
+    GROUP BY stay_id, hour
 ), coma AS (
     SELECT stay_id, hour, min(gcs) AS gcs FROM gcs GROUP BY stay_id, hour
 ), urine_day AS (
@@ -38,8 +43,8 @@ WITH gases AS (
         END AS liver,
         CASE
             WHEN d.dopamine > 15 OR d.epinephrine > CAST(0.1 AS FLOAT) OR d.norepinephrine > CAST(0.1 AS FLOAT) THEN 4
-            WHEN d.dopamine > 5 OR d.epinephrine > 0 OR d.norepinephrine > 0 THEN 3
-            WHEN d.dopamine > 0 OR d.dobutamine > 0 THEN 2
+            WHEN d.dopamine > 5 OR i.is_vasopressor THEN 3
+            WHEN i.hour IS NOT NULL THEN 2
             WHEN s.mbp_lowest < 70 THEN 1
             ELSE 0
         END AS circulation,
@@ -62,6 +67,7 @@ WITH gases AS (
     LEFT JOIN blood_count b ON b.stay_id = h.stay_id AND b.hour = h.hour
     LEFT JOIN enzymes e ON e.stay_id = h.stay_id AND e.hour = h.hour
     LEFT JOIN vasoactive d ON d.stay_id = h.stay_id AND d.hour = h.hour
+    LEFT JOIN given i ON i.stay_id = h.stay_id AND i.hour = h.hour
     LEFT JOIN vital_signs s ON s.stay_id = h.stay_id AND s.hour = h.hour
     LEFT JOIN coma c ON c.stay_id = h.stay_id AND c.hour = h.hour
     LEFT JOIN chemistry k ON k.stay_id = h.stay_id AND k.hour = h.hour

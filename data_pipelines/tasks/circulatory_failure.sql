@@ -8,7 +8,7 @@ CREATE VIEW circulatory_failure_status AS
 WITH pressure AS (
     SELECT stay_id, hour, coalesce(mbp_lowest <= 65, false) AS is_low, mbp_lowest IS NOT NULL AS is_measured FROM vital_signs
 ), supported AS (
-    SELECT DISTINCT stay_id, hour FROM measured_values
+    SELECT DISTINCT stay_id, hour FROM treatments
     WHERE variable IN ('dobutamine', 'milrinone', 'norepinephrine', 'epinephrine', 'dopamine', 'vasopressin')
 ), lactate AS (
     SELECT stay_id, hour, max >= 2 AS is_high FROM measured_values WHERE variable = 'lactate'

@@ -4,11 +4,10 @@
 -- Source: ICareFM early event prediction.
 -- Needs: po2_arterial
 CREATE VIEW respiratory_failure_status AS
-SELECT g.stay_id, g.hour, min(coalesce(g.pao2_fio2, CASE WHEN v.hour IS NULL THEN g.po2 / 0.21 END)) < 200 AS is_event
+SELECT g.stay_id, g.hour, min(coalesce(g.pao2_fio2, CASE WHEN NOT g.is_ventilated THEN g.po2 / 0.21 END)) < 200 AS is_event
 FROM blood_gas g
-LEFT JOIN invasive_ventilation v ON v.stay_id = g.stay_id AND v.hour = g.hour
 GROUP BY g.stay_id, g.hour
-HAVING min(coalesce(g.pao2_fio2, CASE WHEN v.hour IS NULL THEN g.po2 / 0.21 END)) IS NOT NULL;
+HAVING min(coalesce(g.pao2_fio2, CASE WHEN NOT g.is_ventilated THEN g.po2 / 0.21 END)) IS NOT NULL;
 
 CREATE VIEW respiratory_failure AS
 FROM early_event_labels('respiratory_failure_status', 24, true);

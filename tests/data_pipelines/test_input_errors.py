@@ -112,7 +112,7 @@ def test_parquet_column_of_the_wrong_type(tmp_path: Path) -> None:
     file = raw / "hosp" / "labevents.parquet"
     pl.read_parquet(file).with_columns(itemid=pl.lit("Jane Roe")).write_parquet(file)
     message = _refused(tmp_path, "mimic_iv", raw)
-    assert "column itemid holds no whole number" in message
+    assert "the Parquet file of labevents: column itemid holds no whole number" in message
     assert "Jane" not in message
 
 
