@@ -4,4 +4,4 @@
 CREATE VIEW icu_mortality_at_24h AS
 SELECT stay_id, 24 AS hour, icu_death AS label
 FROM cohort
-WHERE n_hours > 24;
+WHERE n_hours > 24 AND coalesce(death_hour >= 24, true);
