@@ -12,7 +12,7 @@ from data_pipelines.labels import create_labels
 from data_pipelines.plan import PACKAGE, ExtractionPlan, write_json
 from data_pipelines.source import Source
 
-_PLACING = ("placed_observations", "cohort", "readings", "placed_actions", "treatments", "measured_values")
+_PLACING = ("speakable", "placed_observations", "cohort", "readings", "placed_actions", "treatments", "measured_values")
 # In the order in which they build on each other; the first line of each file says what it is.
 CONCEPTS = (
     "vital_signs",

@@ -1,6 +1,7 @@
 -- Arterial blood gases, a row a specimen, with the oxygen that the patient breathed. Inspired oxygen (percent): of the gas itself,
 -- else the last one charted in the 4 hours before. is_ventilated: at that moment, by what was charted last (concepts/ventilation.sql),
 -- or in that hour, by the procedure.
+-- Under the time policy storetime a gas lies where its result became known, and meets the oxygen charted before then.
 -- Source: MIMIC-IV concept "bg" (items 50821 with specimen type "ART.", 50816, charted 223835).
 CREATE TABLE blood_gas AS
 WITH gases AS (

@@ -2,9 +2,11 @@
 -- Source: the published cohort: adults (18 years or more), first ICU stay of each hospital admission, ICU length of stay of at
 -- least 6 hours, valid times. The rule on vital signs needs the readings: trajectories/cohort.sql.
 -- n_hours: every hour that the patient spent in the ICU, the last one in part, counts (length of stay rounded up), at most 336.
+-- death_time: of a later death only the date may be known, whose midnight can lie before the patient left alive: not before outtime.
 CREATE TABLE candidates AS
 WITH ranked AS (
-    SELECT *, row_number() OVER (PARTITION BY hadm_id ORDER BY intime NULLS LAST, stay_id) AS nth_of_admission,
+    SELECT * REPLACE (CASE WHEN hospital_expire_flag IS false AND death_time < outtime THEN outtime ELSE death_time END AS death_time),
+        row_number() OVER (PARTITION BY hadm_id ORDER BY intime NULLS LAST, stay_id) AS nth_of_admission,
         (epoch_us(outtime) - epoch_us(intime)) / 3.6e9 AS los_hours
     FROM stays
 )

@@ -23,7 +23,7 @@ WITH attached AS (
             ELSE CAST(a.value * u.factor + u.shift AS FLOAT)
         END AS value,
         a.value AS recorded,
-        CASE WHEN v.form = 'text' THEN nullif(trim(regexp_replace(regexp_replace(a.text, '[;|\s]+', ' ', 'g'), '[^ -~]', '', 'g')), '') END AS text,
+        CASE WHEN v.form = 'text' THEN speakable(a.text) END AS text,
         epoch_us(a.start_time) - epoch_us(a.intime) AS start_us,
         least(epoch_us(a.end_time), epoch_us(a.outtime)) - epoch_us(a.intime) AS end_us,
         epoch_us(a.outtime) - epoch_us(a.intime) AS stay_us

@@ -25,7 +25,7 @@ WITH timed AS (
             WHEN a.unit IS NULL OR a.value > u.up_to THEN a.value
             ELSE CAST(a.value * u.factor + u.shift AS FLOAT)
         END AS value,
-        CASE WHEN v.form = 'text' THEN nullif(trim(regexp_replace(regexp_replace(a.text, '[;|\s]+', ' ', 'g'), '[^ -~]', '', 'g')), '') END AS text
+        CASE WHEN v.form = 'text' THEN speakable(a.text) END AS text
     FROM attached a
     JOIN variables v USING (variable)
     LEFT JOIN unit_conversions u ON u.from_unit = a.unit AND u.to_unit = v.unit
