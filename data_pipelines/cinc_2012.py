@@ -46,12 +46,9 @@ def open_cinc_2012(database: Database, plan: ExtractionPlan) -> OpenedSource:
     database.run_file("sources/cinc_2012/given_splits.sql")
     counted = "SELECT count(*), count(*) FILTER (died = 1) FROM outcomes WHERE stay_id IN (SELECT stay_id FROM stay_rows)"
     stays, deaths = database.execute(counted)[0]
-    lacks = "the Challenge does not tell"
-    return OpenedSource(
-        "1.0.0",
-        dict.fromkeys(("ICU death", "hour of death", "length of stay", "sepsis-3", "inr", "norepinephrine"), lacks),
-        {"stays": int(stays), "hospital_deaths": int(deaths)},
-    )
+    lacks = ("ICU death", "hour of death", "length of stay", "sepsis-3", "inr", "norepinephrine")
+    counts = {"stays": int(stays), "hospital_deaths": int(deaths)}
+    return OpenedSource("1.0.0", dict.fromkeys(lacks, "the Challenge does not tell"), counts)
 
 
 CINC_2012 = Source(

@@ -8,7 +8,7 @@ from data_pipelines.plan import ExtractionPlan
 from data_pipelines.source import OpenedSource, Source
 from data_pipelines.stay_files import gather_stay_files
 
-_COLUMNS = (
+COLUMNS = (
     "HR|O2Sat|Temp|SBP|MAP|DBP|Resp|EtCO2|BaseExcess|HCO3|FiO2|pH|PaCO2|SaO2|AST|BUN|Alkalinephos|Calcium|Chloride|Creatinine|"
     "Bilirubin_direct|Glucose|Lactate|Magnesium|Phosphate|Potassium|Bilirubin_total|TroponinI|Hct|Hgb|PTT|WBC|Fibrinogen|Platelets|"
     "Age|Gender|Unit1|Unit2|HospAdmTime|ICULOS|SepsisLabel"
@@ -19,8 +19,8 @@ def _rows(name: str, content: bytes) -> bytes:
     """The rows of a stay, each with the stay's number in front: ``p000017.psv`` is stay 17."""
     number = re.fullmatch(r"p(\d+)\.psv", name)
     header, *rows = content.split()
-    if number is None or header.decode() != _COLUMNS:
-        raise InputError(f"{name} is no stay of the Challenge 2019 (pNNNNNN.psv with {_COLUMNS[:14]}...): remove it")
+    if number is None or header.decode() != COLUMNS:
+        raise InputError(f"{name} is no stay of the Challenge 2019 (pNNNNNN.psv with {COLUMNS[:14]}...): remove it")
     return b"".join(b"%d|%s\n" % (int(number.group(1)), row) for row in rows)
 
 
@@ -32,7 +32,7 @@ def open_cinc_2019(database: Database, plan: ExtractionPlan) -> OpenedSource:
     """
     raw = plan.work / "raw" / "stay_rows.csv"
     gather_stay_files(plan.root, ".psv", raw, _rows)
-    types = ", ".join(f"'{column}': 'DOUBLE'" for column in _COLUMNS.split("|"))
+    types = ", ".join(f"'{column}': 'DOUBLE'" for column in COLUMNS.split("|"))
     database.execute(
         f"CREATE VIEW stay_rows AS FROM read_csv({quoted(str(raw))}, header = false, delim = '|', auto_detect = false, nullstr = 'NaN', "
         f"columns = {{'stay_id': 'BIGINT', {types}}})"

@@ -17,7 +17,7 @@ def gather_stay_files(root: Path, ending: str, output: Path, rows: Callable[[str
         root: A folder with stay files, or with archives of them, or one archive.
         ending: How the names of stay files end, such as ``.psv``.
         output: CSV file to write, without a header.
-        rows: Makes the CSV rows of a stay from the name of its file and its content.
+        rows: Makes the CSV rows of a stay from the name of its file and its content; nothing, if the file is no stay.
 
     Returns:
         Number of stay files; 0 where the output was there already.
@@ -34,9 +34,10 @@ def gather_stay_files(root: Path, ending: str, output: Path, rows: Callable[[str
         for origin, name, content in _stay_files(root, ending):
             if name in seen:
                 raise InputError(f"{origin}: {name} is there twice, in a folder and in an archive perhaps: keep one of them")
-            seen.add(name)
-            stream.write(rows(name, content))
-            bar.update()
+            if text := rows(name, content):
+                seen.add(name)
+                stream.write(text)
+                bar.update()
     if not seen:
         temporary.unlink()
         raise InputError(f"{root} holds no stay file (*{ending}, or a .tar.xz of them): give the Challenge's folder with --input")

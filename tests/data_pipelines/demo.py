@@ -11,10 +11,18 @@ _REPOSITORY = Path(__file__).parents[2]
 
 def mimic_iv_demo() -> Path:
     """Folder of the MIMIC-IV demo v2.2, below ``CLINJEPA_DATA``; skips the test where it is missing."""
-    data = Path(os.environ.get("CLINJEPA_DATA", _REPOSITORY.parent / "shared" / "data"))
-    folder = data / "mimic-iv-demo-2.2"
+    return _open_data("mimic-iv-demo-2.2")
+
+
+def challenge(name: str) -> Path:
+    """Folder of a PhysioNet Challenge, below ``CLINJEPA_DATA``; skips the test where it is missing."""
+    return _open_data(name)
+
+
+def _open_data(name: str) -> Path:
+    folder = Path(os.environ.get("CLINJEPA_DATA", _REPOSITORY.parent / "shared" / "data")) / name
     if not folder.is_dir():
-        pytest.skip(f"{folder} is missing: set CLINJEPA_DATA to the folder that holds mimic-iv-demo-2.2")
+        pytest.skip(f"{folder} is missing: set CLINJEPA_DATA to the folder that holds {name}")
     return folder
 
 
