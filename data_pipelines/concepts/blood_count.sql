@@ -1,5 +1,5 @@
 -- Blood count per hour: the worst value of the hour, that is the lowest, but the highest of white cells, neutrophils and bands.
--- Source: MIMIC-IV concepts "complete_blood_count" and "blood_differential" (items 51221-51301). Units: variables.csv.
+-- Source: MIMIC-IV concepts "complete_blood_count" and "blood_differential" (items 51144-51301). Units: variables.csv.
 CREATE VIEW blood_count AS
 SELECT stay_id, hour,
     min(min) FILTER (variable = 'hematocrit') AS hematocrit,

@@ -1,5 +1,5 @@
 -- Blood chemistry per hour: the worst value of the hour, that is the highest, but the lowest of albumin, bicarbonate and calcium.
--- Source: MIMIC-IV concept "chemistry" (items 50862-51006). Units: variables.csv.
+-- Source: MIMIC-IV concept "chemistry" (items 50862-51006) and lactate (50813). Units: variables.csv.
 CREATE VIEW chemistry AS
 SELECT stay_id, hour,
     min(min) FILTER (variable = 'albumin') AS albumin,

@@ -1,5 +1,5 @@
 -- Liver and heart enzymes per hour: the worst value of the hour, that is the highest.
--- Source: MIMIC-IV concepts "enzyme" and "cardiac_marker" (items 50861-50954, 51003). Units: variables.csv.
+-- Source: MIMIC-IV concepts "enzyme" and "cardiac_marker" (items 50861-50956, 51003). Units: variables.csv.
 CREATE VIEW enzymes AS
 SELECT stay_id, hour,
     max(max) FILTER (variable = 'alt') AS alt,

@@ -1,4 +1,5 @@
--- Fluids that were given for their own sake; carriers and flushes of a drug are left out before: a row an agent and hour, with the highest rate (infusions) or the
+-- Fluids that were given for their own sake; carriers and flushes of a drug are left out before:
+-- a row an agent and hour, with the highest rate (infusions) or the
 -- largest dose (boluses) of the hour, in the variable's own unit.
 -- Source: MIMIC-IV icu/inputevents, ordercategorydescription; the items are those of the categories below in variables.csv.
 CREATE VIEW fluids AS

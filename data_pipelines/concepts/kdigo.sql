@@ -4,7 +4,7 @@
 -- next creatinine, at most 48 hours.
 -- Urine: stage 1 below 0.5 ml/kg/h for 6 hours, stage 2 for 12 hours, stage 3 below 0.3 ml/kg/h for 24 hours or none for 12 hours. A
 -- stage holds until the next urine record, at most 6 hours. Renal replacement is stage 3.
--- Source: KDIGO 2012, Kidney Int Suppl 2:1; details as in the MIMIC-IV concepts "kdigo_creatinine", "kdigo_uo" and "kdigo_stages".
+-- Source: KDIGO 2012, Kidney Int Suppl 2:1; much as the MIMIC-IV concepts "kdigo_creatinine", "kdigo_uo" and "kdigo_stages".
 CREATE TABLE creatinine_stages AS
 WITH timed AS (
     SELECT stay_id, second, CAST(max(value) AS DECIMAL(9, 3)) AS creatinine

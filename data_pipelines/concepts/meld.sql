@@ -1,7 +1,8 @@
--- MELD: model for end-stage liver disease per hour, where bilirubin, INR and creatinine are known, each the last of the past 48 hours.
+-- MELD: model for end-stage liver disease per hour, where bilirubin, INR and creatinine (or renal replacement) are
+-- known, each the last of the past 48 hours; not rounded, not capped.
 -- 3.78 ln(bilirubin) + 11.2 ln(INR) + 9.57 ln(creatinine) + 6.43; inputs below 1 count as 1, creatinine above 4 counts as 4, and so
 -- does that of a patient on renal replacement within the last 7 days.
--- Source: Kamath et al. 2001, Hepatology 33:464, with the bounds of UNOS.
+-- Source: Kamath et al. 2001, Hepatology 33:464, with the bounds of UNOS on its inputs.
 CREATE TABLE meld AS
 WITH hourly AS (
     SELECT stay_id, hour,

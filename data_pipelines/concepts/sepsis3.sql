@@ -1,7 +1,8 @@
 -- Sepsis-3: a suspected infection with SOFA of 2 or more at the end of an hour of the stay from 48 hours before to 24 hours after it.
 -- A row a septic stay. onset_hour: hour of the first such suspicion since ICU admission; it may lie before admission.
 -- A source that brings the onset of sepsis itself (given_sepsis) is believed.
--- Source: Singer et al. 2016, JAMA 315:801; as in the MIMIC-IV concept "sepsis3".
+-- Source: Singer et al. 2016, JAMA 315:801; windows as in the MIMIC-IV concept "sepsis3", but the antibiotic
+-- need not begin within the ICU stay.
 CREATE TABLE sepsis3 AS
 SELECT stay_id, min(onset_hour) AS onset_hour
 FROM (

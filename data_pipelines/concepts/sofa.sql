@@ -1,7 +1,8 @@
 -- SOFA: sequential organ failure assessment per hour, 0-24. Each organ counts with its worst points of the last 24 hours; an organ
 -- without data scores 0. Only data up to the end of the hour are used.
 -- Source: Vincent et al. 1996, Intensive Care Med 22:707; thresholds and inputs as in the MIMIC-IV concept "sofa". PaO2/FiO2 below
--- 200 scores 3 and 4 only under invasive ventilation. A vasopressor whose dose is not known scores as a low dose. Urine of 24 hours needs records that cover 22 to 30 hours and is scaled to 24.
+-- 200 scores 3 and 4 only under invasive ventilation. A vasopressor whose dose is not known scores as a low dose. Urine of 24 hours
+-- needs records that cover 22 to 30 hours and is scaled to 24.
 CREATE TABLE sofa AS
 WITH gases AS (
     SELECT stay_id, hour,

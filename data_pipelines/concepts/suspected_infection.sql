@@ -1,7 +1,8 @@
 -- Suspected infection: a systemic antibiotic and a culture of the same patient, the culture at most 24 hours after the antibiotic, or
 -- the antibiotic at most 72 hours after the culture. Its time is the earlier of the two. Of several cultures before an antibiotic
 -- the earliest counts. Where only the date of a culture is known, dates are compared, and its time is the beginning of that day.
--- Source: Seymour et al. 2016, JAMA 315:762; as in the MIMIC-IV concept "suspicion_of_infection".
+-- Source: Seymour et al. 2016, JAMA 315:762; windows as in the MIMIC-IV concept "suspicion_of_infection"; here a
+-- culture and an antibiotic at the same moment count too.
 CREATE TABLE suspected_infection AS
 WITH before AS (
     SELECT a.subject_id, a.start_time, min(coalesce(c.time, c.date)) AS culture_time

@@ -1,8 +1,9 @@
 -- Urine per hour with its windows, a row an hour in which urine was recorded. A record covers the hours since the record before, or
--- since ICU admission. Irrigation of the bladder: what ran in is subtracted from what came out of
--- the same window.
+-- since ICU admission. Irrigation of the bladder: what ran in is subtracted from what came out of the same window; where more ran in,
+-- the urine of the window is not known.
 -- ml_6, ml_12, ml_24: urine of the last 6, 12 and 24 hours; covered_6 ...: how many hours these records cover.
--- is_anuric: none in 12 covered hours. rate_6 ...: ml/kg/h over the covered hours, to 4 digits, where they are at least 6, 12 and 24; weight: the last one known, kg.
+-- is_anuric: none in 12 covered hours. rate_6 ...: ml/kg/h over the covered hours, to 4 digits, where they are at least 6, 12 and 24;
+-- weight: the last one known, kg.
 -- Source: MIMIC-IV concepts "urine_output" (items 226557-226567, 226584, 227488, 227489), "urine_output_rate", "weight_durations".
 CREATE TABLE urine AS
 WITH recorded AS (
@@ -14,9 +15,9 @@ WITH recorded AS (
     SELECT *, hour - lag(hour, 1, -1) OVER (PARTITION BY stay_id ORDER BY hour) AS covered FROM recorded
 ), windows AS (
     SELECT stay_id, hour, greatest(ml, 0) AS ml,
-        greatest(sum(ml) OVER w6, 0) AS ml_6, sum(covered) OVER w6 AS covered_6,
-        greatest(sum(ml) OVER w12, 0) AS ml_12, sum(covered) OVER w12 AS covered_12,
-        greatest(sum(ml) OVER w24, 0) AS ml_24, sum(covered) OVER w24 AS covered_24
+        CASE WHEN sum(ml) OVER w6 >= 0 THEN sum(ml) OVER w6 END AS ml_6, sum(covered) OVER w6 AS covered_6,
+        CASE WHEN sum(ml) OVER w12 >= 0 THEN sum(ml) OVER w12 END AS ml_12, sum(covered) OVER w12 AS covered_12,
+        CASE WHEN sum(ml) OVER w24 >= 0 THEN sum(ml) OVER w24 END AS ml_24, sum(covered) OVER w24 AS covered_24
     FROM covering
     WINDOW w6 AS (PARTITION BY stay_id ORDER BY hour RANGE BETWEEN 5 PRECEDING AND CURRENT ROW),
         w12 AS (PARTITION BY stay_id ORDER BY hour RANGE BETWEEN 11 PRECEDING AND CURRENT ROW),
@@ -28,6 +29,6 @@ SELECT u.*, w.weight,
     CASE WHEN covered_6 >= 6 THEN round(ml_6 / covered_6 / w.weight, 4) END AS rate_6,
     CASE WHEN covered_12 >= 12 THEN round(ml_12 / covered_12 / w.weight, 4) END AS rate_12,
     CASE WHEN covered_24 >= 24 THEN round(ml_24 / covered_24 / w.weight, 4) END AS rate_24,
-    covered_12 >= 12 AND ml_12 = 0 AS is_anuric
+    coalesce(covered_12 >= 12 AND ml_12 = 0, false) AS is_anuric
 FROM windows u
 ASOF LEFT JOIN weights w ON w.stay_id = u.stay_id AND w.hour <= u.hour;

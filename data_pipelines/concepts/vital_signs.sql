@@ -1,6 +1,6 @@
 -- Vital signs per hour. Arterial pressures: invasive (arterial line) and non-invasive (cuff) readings together; the mean arterial
 -- pressure is the lowest reading of either kind, as SOFA asks for the worst.
--- Source: MIMIC-IV concept "vitalsign" (items 220045, 220050-220052, 220179-220181, 225309-225312, 220210, 220277, 223761-223762).
+-- Source: MIMIC-IV concept "vitalsign" (items 220045, 220050-220052, 220179-220181, 225309-225312, 220210, 220277, 223761-223762, 226329).
 CREATE VIEW vital_signs AS
 SELECT stay_id, hour,
     max(mean) FILTER (variable = 'heart_rate') AS heart_rate,

@@ -1,7 +1,8 @@
 -- Circulatory failure within 8 hours, asked every hour.
 -- Event: mean arterial pressure of 65 mmHg or less, or any inotrope or vasopressor (dobutamine, milrinone, norepinephrine,
--- epinephrine, dopamine, vasopressin), together with a lactate of 2 mmol/l or more in the same hour. Non-event: both observed and
--- normal. Where they disagree or one is missing, the hour is not observed. The lowest pressure and the highest lactate count.
+-- epinephrine, dopamine, vasopressin; levosimendan and theophylline are not in variables.csv), together with a lactate of 2 mmol/l or
+-- more in the same hour. Non-event: both observed and normal. Where they disagree or one is missing, the hour is not observed. The
+-- lowest pressure and the highest lactate count.
 -- Source: ICareFM early event prediction.
 -- Needs: lactate, mbp or mbp_arterial, norepinephrine
 CREATE VIEW circulatory_failure_status AS

@@ -3,4 +3,4 @@
 CREATE VIEW death_within_30_days AS
 SELECT stay_id, 23 AS hour, coalesce(death_hour <= 30 * 24, false) AS label
 FROM cohort
-WHERE los_hours >= 24 AND coalesce(death_hour >= 24, true) AND coalesce(death_hour <= 30 * 24, false) IS NOT NULL;
+WHERE los_hours >= 24 AND coalesce(death_hour >= 24, true);

@@ -1,5 +1,5 @@
 -- Kidney failure within 48 hours, asked every hour.
--- Event: KDIGO stage 3 (concepts/kdigo.sql): creatinine of 3 times its lowest of the last 7 days, or above 4 mg/dl with an acute rise,
+-- Event: KDIGO stage 3 (concepts/kdigo.sql): creatinine of 3 times its lowest of the last 7 days, or 4.0 mg/dl with an acute rise,
 -- or urine below 0.3 ml/kg/h through 24 hours, or none in 12 hours, or renal replacement.
 -- Source: ICareFM early event prediction.
 -- Needs: creatinine or urine_output

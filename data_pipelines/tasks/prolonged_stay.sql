@@ -3,4 +3,4 @@
 CREATE VIEW prolonged_stay AS
 SELECT stay_id, 23 AS hour, los_hours > 7 * 24 AS label
 FROM cohort
-WHERE los_hours >= 24;
+WHERE los_hours >= 24 AND coalesce(death_hour >= 24, true);

@@ -2,7 +2,8 @@
 -- decides (an intubated patient's verbal response).
 -- Source: MIMIC-IV icu/chartevents. Values are 32-bit floats, the precision that MEDS keeps.
 -- Left out: unmapped_item
-SELECT e.subject_id, e.stay_id, e.itemid, e.charttime AS time, CASE WHEN getvariable('time_policy') = 'storetime' THEN coalesce(e.storetime, e.charttime) END AS known_time,
+SELECT e.subject_id, e.stay_id, e.itemid, e.charttime AS time,
+    CASE WHEN getvariable('time_policy') = 'storetime' THEN coalesce(e.storetime, e.charttime) END AS known_time,
     CAST(e.valuenum AS FLOAT) AS value, CASE WHEN i.is_worded THEN e.value END AS text,
     CASE WHEN s.stay_id IS NULL THEN 'outside_cohort' END AS dropped
 FROM chartevents e

@@ -2,7 +2,8 @@
 -- end of their last. Laboratory rows belong to no ICU stay: stay_id is NULL. Item 52033 is the type of a blood gas specimen.
 -- Source: MIMIC-IV hosp/labevents.
 -- Left out: unmapped_item
-SELECT e.subject_id, CAST(NULL AS BIGINT) AS stay_id, e.itemid, e.charttime AS time, CASE WHEN getvariable('time_policy') = 'storetime' THEN coalesce(e.storetime, e.charttime) END AS known_time,
+SELECT e.subject_id, CAST(NULL AS BIGINT) AS stay_id, e.itemid, e.charttime AS time,
+    CASE WHEN getvariable('time_policy') = 'storetime' THEN coalesce(e.storetime, e.charttime) END AS known_time,
     CAST(e.valuenum AS FLOAT) AS value, CASE WHEN i.is_worded THEN e.value END AS text,
     CASE
         WHEN s.subject_id IS NULL THEN 'outside_cohort'
