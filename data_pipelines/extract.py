@@ -99,6 +99,7 @@ def extract(
         "source": source,
         "input": str(root.resolve()),
         "files": _file_states(root, store),
+        "stays_file": _file_states(Path(stays_file), store) if stays_file is not None and Path(stays_file).is_file() else {},
         "settings": {**settings, "seed": seed, "shards": shards},
         "code": code_fingerprint(),
     }
