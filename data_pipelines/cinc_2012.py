@@ -9,14 +9,17 @@ from data_pipelines.source import OpenedSource, Source
 from data_pipelines.stay_files import gather_stay_files
 
 
+_ROW = re.compile(rb"\d\d:\d\d,\w+,-?[\d.]+(e\+\d+)?")
+
+
 def _rows(name: str, content: bytes) -> bytes:
-    """The rows of a stay, each with the stay's number in front; an outcome file is no stay."""
-    if name.startswith("Outcomes"):
-        return b""
+    """The rows of a stay, each with the stay's number in front; a file that is not named by a number is no stay."""
     number = re.fullmatch(r"(\d+)\.txt", name)
-    header, *rows = content.split()
-    if number is None or header != b"Time,Parameter,Value":
-        raise InputError(f"{name} is no stay of the Challenge 2012 (NNNNNN.txt with Time,Parameter,Value): remove it")
+    if number is None:
+        return b""
+    header, *rows = content.split() or [b""]
+    if header != b"Time,Parameter,Value" or not all(map(_ROW.fullmatch, rows)):
+        raise InputError(f"{name} is no stay of the Challenge 2012 (rows Time,Parameter,Value): download it again, or remove it")
     return b"".join(b"%s,%s\n" % (number.group(1).encode(), row) for row in rows)
 
 
@@ -26,7 +29,7 @@ def open_cinc_2012(database: Database, plan: ExtractionPlan) -> OpenedSource:
     Where sets a and b are both there, set b is held out, as in the Challenge, and set a is split into train and tuning.
 
     Raises:
-        InputError: If there is no stay file or one of another form, or no outcome file.
+        InputError: If there is no stay file or one of another form, or a stay is in no outcome file.
     """
     raw = plan.work / "raw" / "stay_rows.csv"
     gather_stay_files(plan.root, ".txt", raw, _rows)
@@ -43,6 +46,9 @@ def open_cinc_2012(database: Database, plan: ExtractionPlan) -> OpenedSource:
         "auto_detect = false, filename = true, columns = {'stay_id': 'BIGINT', 'saps': 'INTEGER', 'sofa': 'INTEGER', "
         "'length_of_stay': 'INTEGER', 'survival': 'INTEGER', 'died': 'INTEGER'})"
     )
+    without, example = database.execute("SELECT count(DISTINCT stay_id), min(stay_id) FROM stay_rows ANTI JOIN outcomes USING (stay_id)")[0]
+    if without:
+        raise InputError(f"{plan.root}: {without} stays, such as {example}, are in no outcome file: put the Outcomes-*.txt of their set there")
     database.run_file("sources/cinc_2012/given_splits.sql")
     counted = "SELECT count(*), count(*) FILTER (died = 1) FROM outcomes WHERE stay_id IN (SELECT stay_id FROM stay_rows)"
     stays, deaths = database.execute(counted)[0]

@@ -15,12 +15,15 @@ COLUMNS = (
 )
 
 
+_ROW = re.compile(rb"(?:(?:-?[\d.]+|NaN)\|){40}[01]")
+
+
 def _rows(name: str, content: bytes) -> bytes:
     """The rows of a stay, each with the stay's number in front: ``p000017.psv`` is stay 17."""
     number = re.fullmatch(r"p(\d+)\.psv", name)
-    header, *rows = content.split()
-    if number is None or header.decode() != COLUMNS:
-        raise InputError(f"{name} is no stay of the Challenge 2019 (pNNNNNN.psv with {COLUMNS[:14]}...): remove it")
+    header, *rows = content.split() or [b""]
+    if number is None or header != COLUMNS.encode() or not all(map(_ROW.fullmatch, rows)):
+        raise InputError(f"{name} is no stay of the Challenge 2019 (pNNNNNN.psv with {COLUMNS[:14]}...): download it again, or remove it")
     return b"".join(b"%d|%s\n" % (int(number.group(1)), row) for row in rows)
 
 
@@ -46,6 +49,7 @@ def open_cinc_2019(database: Database, plan: ExtractionPlan) -> OpenedSource:
         {
             **dict.fromkeys(("hospital death", "ICU death", "day of death", "hour of death"), lacks),
             **dict.fromkeys(("po2_arterial", "inr", "norepinephrine", "urine_output"), lacks),
+            "length of stay": "the record of a septic stay ends 3 hours after the onset",
         },
         {"stays": int(stays), "hours": int(hours), "septic_stays": int(septic)},
     )
