@@ -14,8 +14,7 @@ _ROW = re.compile(rb"\d\d:\d\d,\w+,-?[\d.]+(e\+\d+)?")
 
 def _rows(name: str, content: bytes) -> bytes:
     """The rows of a stay, each with the stay's number in front; a file that is not named by a number is no stay."""
-    number = re.fullmatch(r"(\d+)\.txt", name)
-    if number is None:
+    if (number := re.fullmatch(r"(\d+)\.txt", name)) is None:
         return b""
     header, *rows = content.split() or [b""]
     if header != b"Time,Parameter,Value" or not all(map(_ROW.fullmatch, rows)):
@@ -46,15 +45,13 @@ def open_cinc_2012(database: Database, plan: ExtractionPlan) -> OpenedSource:
         "auto_detect = false, filename = true, columns = {'stay_id': 'BIGINT', 'saps': 'INTEGER', 'sofa': 'INTEGER', "
         "'length_of_stay': 'INTEGER', 'survival': 'INTEGER', 'died': 'INTEGER'})"
     )
-    without, example = database.execute("SELECT count(DISTINCT stay_id), min(stay_id) FROM stay_rows ANTI JOIN outcomes USING (stay_id)")[0]
-    if without:
-        raise InputError(f"{plan.root}: {without} stays, such as {example}, are in no outcome file: put the Outcomes-*.txt of their set there")
     database.run_file("sources/cinc_2012/given_splits.sql")
-    counted = "SELECT count(*), count(*) FILTER (died = 1) FROM outcomes WHERE stay_id IN (SELECT stay_id FROM stay_rows)"
-    stays, deaths = database.execute(counted)[0]
+    counted = "count(DISTINCT stay_id), count(DISTINCT stay_id) FILTER (died = 1), min(stay_id) FILTER (died IS NULL)"
+    stays, deaths, without = database.execute(f"SELECT {counted} FROM stay_rows LEFT JOIN outcomes USING (stay_id)")[0]
+    if without is not None:
+        raise InputError(f"{plan.root}: stay {without} is in no outcome file: put the Outcomes-*.txt of its set beside the stays")
     lacks = ("ICU death", "hour of death", "length of stay", "sepsis-3", "inr", "norepinephrine")
-    counts = {"stays": int(stays), "hospital_deaths": int(deaths)}
-    return OpenedSource("1.0.0", dict.fromkeys(lacks, "the Challenge does not tell"), counts)
+    return OpenedSource("1.0.0", dict.fromkeys(lacks, "the Challenge does not tell"), {"stays": stays, "hospital_deaths": deaths})
 
 
 CINC_2012 = Source(

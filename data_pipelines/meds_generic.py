@@ -65,7 +65,7 @@ def _read_stays(database: Database, file: Path) -> None:
     if missing := [column for column in _STAY_COLUMNS if column not in found]:
         raise InputError(f"{file} lacks the column(s) {', '.join(missing)}: a stay is subject_id, intime, outtime, and stay_id if you like")
     stay = "stay_id" if "stay_id" in found else "row_number() OVER (ORDER BY subject_id, intime)"
-    admission = "hadm_id" if "hadm_id" in found else stay
+    admission = "hadm_id" if "hadm_id" in found else "NULL"
     select = (
         f"CAST({stay} AS BIGINT) AS stay_id, CAST(subject_id AS BIGINT) AS subject_id, CAST({admission} AS BIGINT) AS hadm_id, "
         "CAST(intime AS TIMESTAMP) AS intime, CAST(outtime AS TIMESTAMP) AS outtime"

@@ -1,10 +1,8 @@
--- Readings of the Challenge 2012 in the names and units of parameters.csv. Mechanical ventilation is charted as 1, again and again.
+-- Readings of the Challenge 2012. Mechanical ventilation is charted as 1, again and again.
 CREATE VIEW timed_readings AS
-SELECT r.stay_id, r.subject_id, r.time, v.variable, v.kind, v.form, r.value, nullif(p.unit, v.unit) AS unit
+SELECT r.stay_id, r.subject_id, r.time, v.variable, v.kind, v.form, r.value, nullif(r.unit, v.unit) AS unit
 FROM stay_rows r
-JOIN read_csv(getvariable('parameters_csv'), header = true, delim = ',', auto_detect = false, columns = {
-    'parameter': 'VARCHAR', 'variable': 'VARCHAR', 'unit': 'VARCHAR'}) p USING (parameter)
-JOIN variables v ON v.variable = p.variable;
+JOIN variables v ON v.variable = r.variable;
 
 CREATE VIEW observations AS
 SELECT stay_id, subject_id, time, time AS known_time, variable, value, CAST(NULL AS VARCHAR) AS text, unit

@@ -12,7 +12,7 @@ WITH edges AS (
     GROUP BY a.subject_id, a.intime
 )
 -- of two admissions before one discharge (a move between units) the first counts
-SELECT row_number() OVER (ORDER BY subject_id, outtime) AS stay_id, subject_id,
-    row_number() OVER (ORDER BY subject_id, outtime) AS hadm_id, min(intime) AS intime, outtime
+SELECT row_number() OVER (ORDER BY subject_id, outtime) AS stay_id, subject_id, CAST(NULL AS BIGINT) AS hadm_id,
+    min(intime) AS intime, outtime
 FROM paired
 GROUP BY subject_id, outtime;
