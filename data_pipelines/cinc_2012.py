@@ -8,7 +8,6 @@ from data_pipelines.plan import ExtractionPlan
 from data_pipelines.source import OpenedSource, Source
 from data_pipelines.stay_files import gather_stay_files
 
-
 _ROW = re.compile(rb"\d\d:\d\d,\w+,-?[\d.]+(e\+\d+)?")
 
 
