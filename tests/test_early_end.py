@@ -123,3 +123,16 @@ def test_with_accumulation_the_phase_takes_whole_optimizer_steps(run: Run) -> No
     assert run.fit([*phases(0.99), RECORDER], over=over) == 0
 
     assert [step.phase for step in Recorder.steps].count(3) == 2
+
+
+def test_with_steps_as_shares_a_later_phase_alone_still_meets_the_early_end(run: Run, small_store_path: Path, tmp_path: Path) -> None:
+    # The gap is small from the beginning: alignment takes one of its two steps, and finalization's start is still its planned share.
+    over = {"model": {"optimization": {"total_steps": 20}}}
+    shares = [phase(1, steps=0.15), phase(2, steps=0.45), phase(3, steps=0.1, until_gap=0.99), phase(4), phase(5, steps=0.3)]
+    assert run.fit(shares, over=over) == 0
+    assert (run.checkpoint()["global_step"], run.checkpoint()["clin_jepa"]["position"]["skipped"]) == (19, 1)
+
+    alone = Run(small_store_path, tmp_path / "alone")
+    assert alone.fit([phase(5, steps=0.3, start=0.7)], "--ckpt_path", run.checkpoint_path("phase4"), over=over) == 0
+
+    assert differences(state(alone), state(run)) == []

@@ -1,36 +1,90 @@
-"""Every line of every shipped config is in effect, and every config trains."""
+"""Every line of every shipped config is in effect, and every config trains; that the ablations train is tested in test_ablations.py."""
 
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from clin_jepa.callbacks import EMAAlignment
+from clin_jepa.callbacks.phase import PhaseChain
 from clin_jepa.shipped_configs import config_folder
-from tests.training_runs import STARTS, Run, clinjepa, curriculum, phase, write_config
+from tests.training_runs import STARTS, Run, clinjepa, curriculum, merged, phase, phases_finished, write_config
 
 ALL = sorted(str(file.relative_to(config_folder())) for file in config_folder().rglob("*.yaml"))
 ENCODERS = [name for name in ALL if name.startswith("encoder/")]
-RUNS = [name for name in ALL if name not in ENCODERS]
+RECIPES = [name for name in ALL if name.startswith("recipes/")]
+ARMS = [name for name in ALL if name.startswith("ablations/")]
+RUNS = [name for name in ALL if "/" not in name]
 
 # What each config's callbacks resolve to: class, and every argument.
+Callbacks = list[tuple[str, dict[str, Any]]]
 START = {"start": None, "follows": None}
-EXPECTED: dict[str, list[tuple[str, dict[str, Any]]]] = {
-    "curriculum.yaml": [
-        ("PredictorWarmup", {"steps": 3000, **START}),
-        ("JointRefinement", {"steps": 9000, "tau": 0.996, "rollout": "teacher_forced", **START}),
-        ("EMAAlignment", {"steps": 2000, "tau": 0.996, "until_gap": None, **START}),
-        ("HardSync", START),
-        ("PredictorFinalization", {"steps": 6000, **START}),
-    ],
-    "phase1.yaml": [("PredictorWarmup", {"steps": 3000, **START})],
-    "phase2.yaml": [("JointRefinement", {"steps": 9000, "tau": 0.996, "rollout": "teacher_forced", "start": 3000, "follows": None})],
-    "phase3.yaml": [("EMAAlignment", {"steps": 2000, "tau": 0.996, "until_gap": None, "start": 12000, "follows": None})],
-    "phase4.yaml": [("HardSync", {"start": 14000, "follows": None})],
-    "phase5.yaml": [("PredictorFinalization", {"steps": 6000, "start": 14000, "follows": None})],
-    "sft.yaml": [("NextTokenTuning", {"steps": 2000, **START})],
+
+
+def warmup(steps: float = 0.15, **start: float) -> tuple[str, dict[str, Any]]:
+    return "PredictorWarmup", {"steps": steps, **START, **start}
+
+
+def joint(steps: float = 0.45, tau: float | None = None, rollout: str = "teacher_forced", **start: float) -> tuple[str, dict[str, Any]]:
+    return "JointRefinement", {"steps": steps, "tau": tau, "rollout": rollout, **START, **start}
+
+
+def alignment(steps: float = 0.10, tau: float | None = None, **start: float) -> tuple[str, dict[str, Any]]:
+    return "EMAAlignment", {"steps": steps, "tau": tau, "until_gap": None, **START, **start}
+
+
+def sync(**start: float) -> tuple[str, dict[str, Any]]:
+    return "HardSync", {**START, **start}
+
+
+def finalization(steps: float = 0.30, **start: float) -> tuple[str, dict[str, Any]]:
+    return "PredictorFinalization", {"steps": steps, **START, **start}
+
+
+def co_training(steps: float, stop_gradient: bool, rollout: str) -> tuple[str, dict[str, Any]]:
+    return "CoTraining", {"steps": steps, "stop_gradient": stop_gradient, "rollout": rollout, **START}
+
+
+def tuning(steps: float) -> tuple[str, dict[str, Any]]:
+    return "NextTokenTuning", {"steps": steps, **START}
+
+
+FULL: Callbacks = [warmup(), joint(), alignment(), sync(), finalization()]
+CHAINED: Callbacks = [warmup(), joint(rollout="chained"), alignment(), sync(), finalization()]
+PUBLISHED: Callbacks = [warmup(), joint(tau=0.996), alignment(tau=0.996), sync(), finalization()]
+
+EXPECTED: dict[str, Callbacks] = {
+    "curriculum.yaml": PUBLISHED,
+    "phase1.yaml": [warmup()],
+    "phase2.yaml": [joint(tau=0.996, start=0.15)],
+    "phase3.yaml": [alignment(tau=0.996, start=0.6)],
+    "phase4.yaml": [sync(start=0.7)],
+    "phase5.yaml": [finalization(start=0.7)],
+    "sft.yaml": [tuning(2000)],
+    "demo.yaml": [warmup(120), joint(120, 0.9), alignment(40, 0.9), sync(), finalization(240)],
+    "demo_sft.yaml": [tuning(60)],
+}
+
+# On top of the curriculum: the callbacks, and what else the arm sets.
+EXPECTED_ARMS: dict[str, tuple[Callbacks, dict[str, Any]]] = {
+    "full": (FULL, {}),
+    "no_warmup": ([joint(0.6), alignment(), sync(), finalization()], {}),
+    "no_joint_refinement": ([warmup(0.6), finalization(0.4)], {}),
+    "no_alignment_no_sync": ([warmup(), joint(), finalization(0.4)], {}),
+    "no_sync": ([warmup(), joint(), alignment(), finalization()], {}),
+    "no_ema": ([warmup(), co_training(0.45, True, "teacher_forced"), finalization(0.4)], {}),
+    "naive": ([co_training(1.0, False, "chained")], {}),
+    "sft_encoder": ([tuning(0.45), warmup(), finalization(0.4)], {}),
+    "chained": (CHAINED, {}),
+    "chained_h8": (CHAINED, {"horizon": 8}),
+    "vicreg": (FULL, {"anti_collapse": {"kind": "vicreg"}}),
+    "sigreg": (FULL, {"anti_collapse": {"kind": "sigreg"}}),
+    "layer_norm": (FULL, {"normalize_latents": True}),
+    "residual": (FULL, {"predictor": {"residual": True}}),
 }
 
 
@@ -63,10 +117,21 @@ def resolved(capsys: pytest.CaptureFixture[str], *names: str) -> dict[str, Any]:
     return content
 
 
+def listed(settings: dict[str, Any]) -> Callbacks:
+    """The callbacks of resolved settings: class, and every argument."""
+    return [(entry["class_path"].rsplit(".", 1)[1], entry.get("init_args", {})) for entry in settings["trainer"]["callbacks"]]
+
+
+def shares(callbacks: Callbacks) -> Fraction:
+    """Sum of the shares of the total steps, as their decimals read."""
+    return sum((Fraction(str(arguments.get("steps", 0))) for _, arguments in callbacks), Fraction(0))
+
+
 def test_every_config_is_listed_here() -> None:
     assert ENCODERS == ["encoder/qwen3_0_6b.yaml", "encoder/qwen3_8b.yaml", "encoder/tiny.yaml"]
-    expected = {*EXPECTED, "demo.yaml", "demo_sft.yaml"}
-    assert set(RUNS) == expected
+    assert [f"recipes/{name}.yaml" for name in ("eight_gpus", "one_80gb_gpu", "several_nodes", "workstation_gpu")] == RECIPES
+    assert sorted(f"ablations/{name}.yaml" for name in EXPECTED_ARMS) == ARMS
+    assert set(RUNS) == set(EXPECTED)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -77,7 +142,7 @@ def test_every_line_is_in_effect(name: str, capsys: pytest.CaptureFixture[str]) 
         assert at(found, path) == value, path
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", ALL)
 def test_every_line_differs_from_nothing_or_is_said_on_purpose(name: str) -> None:
     # A key that is written twice in one file would lose its first value without a word.
     text = (config_folder() / name).read_text()
@@ -88,14 +153,32 @@ def test_every_line_differs_from_nothing_or_is_said_on_purpose(name: str) -> Non
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_callbacks_resolve_to_what_is_written_here(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    found = [
-        (entry["class_path"].rsplit(".", 1)[1], entry.get("init_args", {})) for entry in resolved(capsys, name)["trainer"]["callbacks"]
-    ]
-    assert found == EXPECTED[name]
+    assert listed(resolved(capsys, name)) == EXPECTED[name]
 
 
-@pytest.mark.parametrize("name", ENCODERS)
-def test_an_encoder_preset_goes_on_top_of_the_curriculum(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("base", ["curriculum.yaml", "demo.yaml"])
+@pytest.mark.parametrize("arm", EXPECTED_ARMS)
+def test_an_arm_is_its_callbacks_and_one_setting_on_top_of_a_curriculum(arm: str, base: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found, whole = resolved(capsys, base, f"ablations/{arm}.yaml"), resolved(capsys, base)
+
+    callbacks, setting = EXPECTED_ARMS[arm]
+    assert listed(found) == callbacks
+    whole["trainer"]["callbacks"] = found["trainer"]["callbacks"]
+    assert found == merged(whole, {"model": setting})
+
+
+@pytest.mark.parametrize("arm", EXPECTED_ARMS)
+def test_every_arm_takes_all_steps(arm: str) -> None:
+    assert shares(EXPECTED_ARMS[arm][0]) == 1
+
+
+@pytest.mark.parametrize("arm", EXPECTED_ARMS)
+def test_every_arm_says_what_it_asks(arm: str) -> None:
+    assert "\n# Question: " in (config_folder() / "ablations" / f"{arm}.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", [*ENCODERS, *RECIPES])
+def test_a_preset_or_recipe_goes_on_top_of_the_curriculum(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = resolved(capsys, "curriculum.yaml", name)
 
     for path, value in leaves(read(name)):
@@ -104,14 +187,37 @@ def test_an_encoder_preset_goes_on_top_of_the_curriculum(name: str, capsys: pyte
     assert found["model"]["optimization"]["total_steps"] == 20000
 
 
+@pytest.mark.parametrize(
+    ("recipe", "preset"),
+    [("workstation_gpu", "qwen3_0_6b"), ("one_80gb_gpu", "qwen3_8b"), ("eight_gpus", "qwen3_8b"), ("several_nodes", "qwen3_8b")],
+)
+def test_a_recipe_trains_the_model_of_its_preset(recipe: str, preset: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found, expected = (resolved(capsys, "curriculum.yaml", name)["model"] for name in (f"recipes/{recipe}.yaml", f"encoder/{preset}.yaml"))
+
+    if recipe in ("eight_gpus", "several_nodes"):  # a sharded base is not quantized, and the 8-bit optimizer steps no shards
+        expected["encoder"]["quantization"], expected["optimization"]["optimizer"] = "none", "adamw"
+    assert found == expected
+
+
+@pytest.mark.parametrize(("recipe", "windows"), [("workstation_gpu", 8), ("one_80gb_gpu", 8), ("eight_gpus", 8), ("several_nodes", 16)])
+def test_a_recipe_takes_the_windows_a_step_that_its_comment_says(recipe: str, windows: int) -> None:
+    settings = read(f"recipes/{recipe}.yaml")
+    trainer, data = settings["trainer"], settings["data"]
+
+    found = data["batch_size"] * trainer.get("accumulate_grad_batches", 1) * trainer["devices"] * trainer.get("num_nodes", 1)
+
+    assert found == windows
+    assert f"= {windows} windows" in (config_folder() / f"recipes/{recipe}.yaml").read_text()
+
+
 def test_phase_configs_are_the_curriculum_cut_in_five(capsys: pytest.CaptureFixture[str]) -> None:
     whole = resolved(capsys, "curriculum.yaml")
-    start, callbacks = 0, []
+    start, callbacks = Fraction(0), []
     for number in range(1, 6):
         part = resolved(capsys, f"phase{number}.yaml")
         (entry,) = part["trainer"]["callbacks"]
-        assert entry["init_args"]["start"] == (start or None)
-        start += entry["init_args"].get("steps", 0)
+        assert entry["init_args"]["start"] == (float(start) or None)
+        start += Fraction(str(entry["init_args"].get("steps", 0)))
         callbacks.append({**entry, "init_args": {**entry["init_args"], "start": None}})
         for settings in (part, whole):
             settings.pop("config", None)
@@ -120,20 +226,19 @@ def test_phase_configs_are_the_curriculum_cut_in_five(capsys: pytest.CaptureFixt
         trainers = [{key: value for key, value in settings["trainer"].items() if key != "callbacks"} for settings in (part, whole)]
         assert trainers[0] == trainers[1], number
     assert callbacks == whole["trainer"]["callbacks"]
-    assert start == whole["model"]["optimization"]["total_steps"]
+    assert start == 1
 
 
-def test_shares_of_the_curriculum_s_steps(capsys: pytest.CaptureFixture[str]) -> None:
-    steps = [entry["init_args"].get("steps", 0) for entry in resolved(capsys, "curriculum.yaml")["trainer"]["callbacks"]]
-
-    assert [step / sum(steps) for step in steps] == pytest.approx([0.15, 0.45, 0.10, 0.0, 0.30])
+def test_the_demo_s_schedule_is_as_long_as_its_phases() -> None:
+    assert shares(EXPECTED["demo.yaml"]) == read("demo.yaml")["model"]["optimization"]["total_steps"]
 
 
 @pytest.mark.parametrize("name", ["curriculum.yaml", "phase3.yaml", "demo.yaml"])
 def test_alignment_has_the_steps_to_close_the_gap(name: str) -> None:
     # The method's 2 %; what is left of the gap after n steps is tau to the n.
-    (alignment,) = [entry["init_args"] for entry in read(name)["trainer"]["callbacks"] if entry["class_path"].endswith("EMAAlignment")]
-    assert alignment["tau"] ** alignment["steps"] <= 0.02
+    (found,) = [arguments for phase_, arguments in EXPECTED[name] if phase_ == "EMAAlignment"]
+    (span,) = PhaseChain.of([EMAAlignment(**found)], total_steps=read(name)["model"]["optimization"]["total_steps"]).spans
+    assert found["tau"] ** span.steps <= 0.02
 
 
 SMALL_RUNS = {
@@ -156,7 +261,7 @@ def test_every_config_trains(name: str, run: Run, in_one_go: Run, tmp_path: Path
     assert clinjepa(*words) == 0
 
     numbers = {"curriculum.yaml": "12345", "demo.yaml": "12345", "sft.yaml": "0", "demo_sft.yaml": "0"}.get(name, name[5])
-    assert {file.stem for file in (run.folder / "checkpoints").glob("phase*")} == {f"phase{number}" for number in numbers}
+    assert phases_finished(run) == numbers
 
 
 def test_the_tiny_preset_trains_on_top_of_the_curriculum(run: Run, tmp_path: Path) -> None:

@@ -99,6 +99,26 @@ class Run:
         return {key: value for key, value in self.checkpoint(name)["state_dict"].items() if key.startswith(part)}
 
 
+ARM_STEPS = 20
+
+
+def fit_arm(run: Run, arm: str, folder: Path, *words: str | Path, callbacks: list[dict[str, Any]] | None = None) -> int:
+    """Train an arm of the shipped ablations on top of the shipped curriculum, small; callbacks are appended to the arm's."""
+    over = {"trainer": {"callbacks+": callbacks or []}, "model": {"optimization": {"total_steps": ARM_STEPS}}}
+    small = write_config(folder / f"small_{arm}.yaml", [], over)
+    settings = yaml.safe_load(small.read_text(encoding="utf-8"))
+    del settings["trainer"]["callbacks"]
+    small.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    configs = [word for name in ("curriculum.yaml", f"ablations/{arm}.yaml", small) for word in ("--config", name)]
+    Recorder.steps = []
+    return clinjepa("fit", *configs, "--data.store", run.store, "--run", run.folder, *words)
+
+
+def phases_finished(run: Run) -> str:
+    """Numbers of the phases of which a checkpoint is there."""
+    return "".join(sorted(file.stem.removeprefix("phase") for file in (run.folder / "checkpoints").glob("phase*")))
+
+
 @dataclass(frozen=True)
 class Step:
     """What one micro-batch did."""

@@ -1,5 +1,6 @@
 """The curriculum's phases, one callback a file, and the monitors that watch a run."""
 
+from clin_jepa.callbacks.co_training import CoTraining
 from clin_jepa.callbacks.collapse_monitor import CollapseMonitor
 from clin_jepa.callbacks.ema_alignment import EMAAlignment
 from clin_jepa.callbacks.gap_monitor import GapMonitor
@@ -15,6 +16,7 @@ from clin_jepa.callbacks.tensorboard_page import TensorBoardPage
 from clin_jepa.callbacks.throughput import Throughput
 
 __all__ = [
+    "CoTraining",
     "CollapseMonitor",
     "CurriculumProgressBar",
     "EMAAlignment",

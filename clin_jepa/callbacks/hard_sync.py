@@ -13,7 +13,7 @@ class HardSync(Phase):
     """Phase 4: ends the chase of the EMA phases; from here on predictions and targets live in one space. Takes no optimizer step.
 
     Args:
-        start: Optimizer step at which it happens; by default where the phase listed before it ends.
+        start: Optimizer step, or share of total_steps, at which it happens; by default where the phase listed before it ends.
         follows: Number of the phase that the continued checkpoint must have finished.
 
     Raises:
@@ -23,7 +23,7 @@ class HardSync(Phase):
     number: ClassVar[int] = 4
     name: ClassVar[str] = "hard_sync"
 
-    def __init__(self, start: int | None = None, follows: int | None = None) -> None:
+    def __init__(self, start: int | float | None = None, follows: int | None = None) -> None:
         super().__init__(steps=0, start=start, follows=follows)
 
     @property

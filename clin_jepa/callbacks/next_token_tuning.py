@@ -13,8 +13,8 @@ class NextTokenTuning(Phase):
     """Phase 0: the language model learns the wording of the hours (SFT), states, actions and static texts pooled.
 
     Args:
-        steps: Optimizer steps of this phase.
-        start: Optimizer step at which it starts; by default 0, or where the phase listed before it ends.
+        steps: Optimizer steps of this phase; a float is a share of total_steps.
+        start: Optimizer step, or share of total_steps, at which it starts; by default 0, or where the phase listed before it ends.
         follows: Number of the phase that the continued checkpoint must have finished.
     """
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from math import floor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,22 +34,31 @@ class Phase(Callback):
     Phases listed in ``trainer.callbacks`` form a chain: each starts where the one before it ends; leaving one out ablates it. Starts and
     ends are *planned* steps: the optimizer steps taken, plus those that a phase which ended early has left out.
 
+    Steps may be given as shares of ``--model.optimization.total_steps``, so that one number rescales a whole curriculum. Edges are computed
+    from the exact sum of the shares, so that phases whose shares add up to 1 end exactly at the total, in one run or in several.
+
     Args:
-        steps: Optimizer steps of this phase.
-        start: Optimizer step at which it starts; by default where the phase listed before it ends, 0 for the first. A run that continues
-            another run's checkpoint gives it.
+        steps: Optimizer steps of this phase: a whole number of them, or, as a float in (0, 1], a share of total_steps.
+        start: Optimizer step, or share of total_steps, at which it starts; by default where the phase listed before it ends, 0 for the
+            first. A run that continues another run's checkpoint gives it.
         follows: Number of the phase that such a checkpoint must have finished; by default the one before this phase.
 
     Raises:
-        InputError: If a number is negative.
+        InputError: If a number is negative, or a share above 1.
     """
 
     number: ClassVar[int]
     name: ClassVar[str]
 
-    def __init__(self, steps: int, start: int | None = None, follows: int | None = None) -> None:
-        if steps < 0 or (start is not None and start < 0):
-            raise InputError(f"phase {self.name!r}: steps ({steps}) and start ({start}) must not be negative")
+    def __init__(self, steps: int | float, start: int | float | None = None, follows: int | None = None) -> None:
+        for setting, value in (("steps", steps), ("start", start or 0)):
+            if not value >= 0:
+                raise InputError(f"phase {self.name!r}: {setting} is {value}, it must not be negative")
+            if isinstance(value, float) and value > 1:
+                raise InputError(
+                    f"phase {self.name!r}: {setting} is {value}, but a number with a decimal point is a share of total_steps, at most 1: "
+                    "write optimizer steps without it"
+                )
         self.steps, self.start = steps, start
         self.follows = self.number - 1 if follows is None else follows
         self._span: PhaseSpan | None = None
@@ -70,6 +82,10 @@ class Phase(Callback):
     def ends(self) -> str:
         """What ends this phase, for the table of the chain."""
         return "steps"
+
+    def tau_over(self, steps: int) -> float | None:
+        """Share of the target that stays at each of the phase's steps; None where no EMA runs."""
+        return None
 
     def has_reached_its_aim(self, module: ClinJEPA) -> bool:
         """Whether this phase may end before its last step; by default never. Asked after each optimizer step, on every process."""
@@ -111,7 +127,7 @@ class Phase(Callback):
     @override
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         module = _clin_jepa(pl_module)
-        if self.steps == 0:
+        if self.span.steps == 0:
             self._finish(trainer, module)
         else:
             self._begin(trainer, module)
@@ -131,11 +147,16 @@ class Phase(Callback):
         if self._saved_at == trainer.global_step and _clin_jepa(pl_module).position.number == self.number:
             self._save(trainer)
 
+    @property
+    def span(self) -> "PhaseSpan":
+        """The steps of this phase in the run's chain, known from `setup` on."""
+        assert self._span is not None
+        return self._span
+
     def _begin(self, trainer: Trainer, module: ClinJEPA) -> None:
         """Enter at the first batch, so that a validation at the edge still belongs to the phase before."""
-        assert self._span is not None
         position = module.position
-        if position.number < self.number and position.finished and trainer.global_step + position.skipped >= self._span.start:
+        if position.number < self.number and position.finished and trainer.global_step + position.skipped >= self.span.start:
             self.enter(module)
             module.regime = self.regime(module)
             module.position = replace(position, number=self.number, name=self.name, finished=False)
@@ -143,12 +164,11 @@ class Phase(Callback):
 
     def _finish(self, trainer: Trainer, module: ClinJEPA) -> None:
         """End after the last step; a phase without steps begins and ends right behind the phase before."""
-        assert self._span is not None
-        if self.steps == 0:
+        if self.span.steps == 0:
             self._begin(trainer, module)
         if not self.is_active(module):
             return
-        left = self._span.end - trainer.global_step - module.position.skipped
+        left = self.span.end - trainer.global_step - module.position.skipped
         if left <= 0 or (module.completes_step and self.has_reached_its_aim(module)):
             self.leave(module)
             skipped = module.position.skipped + max(left, 0)
@@ -177,6 +197,11 @@ class PhaseSpan:
     start: int
     end: int
 
+    @property
+    def steps(self) -> int:
+        """Planned optimizer steps."""
+        return self.end - self.start
+
 
 @dataclass(frozen=True)
 class PhaseChain:
@@ -189,29 +214,27 @@ class PhaseChain:
     spans: tuple[PhaseSpan, ...]
 
     @classmethod
-    def of(cls, callbacks: Sequence[Callback]) -> "PhaseChain":
+    def of(cls, callbacks: Sequence[Callback], total_steps: int | None = None) -> "PhaseChain":
         """The chain of the phases among some callbacks.
 
+        Args:
+            callbacks: Phases and others.
+            total_steps: What shares are shares of.
+
         Raises:
-            InputError: If their order is impossible, two overlap, or another callback owns the same weights.
+            InputError: If their order is impossible, two overlap, a share is of no total or too small, or another callback owns the same
+                weights.
         """
-        phases = [callback for callback in callbacks if isinstance(callback, Phase)]
         spans: list[PhaseSpan] = []
-        for phase in phases:
-            end_before = spans[-1].end if spans else 0
-            if spans and phase.number <= spans[-1].phase.number:
-                before = spans[-1].phase
-                raise InputError(
-                    f"phase {phase.number} {phase.name!r} cannot come after phase {before.number} {before.name!r}: "
-                    "list the phases in trainer.callbacks in ascending order, each at most once"
-                )
-            start = end_before if phase.start is None else phase.start
-            if spans and start != end_before:
-                raise InputError(
-                    f"phase {phase.name!r} starts at step {start} but {spans[-1].phase.name!r} before it ends at step {end_before}: "
-                    "leave its start out"
-                )
-            spans.append(PhaseSpan(phase, start, start + phase.steps))
+        exact_end = Fraction(0)
+        for phase in (callback for callback in callbacks if isinstance(callback, Phase)):
+            exact_start = exact_end if phase.start is None else _exact_steps(phase, phase.start, total_steps)
+            exact_end = exact_start + _exact_steps(phase, phase.steps, total_steps)
+            spans.append(PhaseSpan(phase, _nearest_step(exact_start), _nearest_step(exact_end)))
+        for before, after in pairwise(spans):
+            _check_sequence(before, after)
+        for span in spans:
+            _check_has_steps(span, total_steps)
         rivals = [callback for callback in callbacks if isinstance(callback, _RIVALS)]
         if spans and rivals:
             raise InputError(
@@ -220,9 +243,17 @@ class PhaseChain:
         return cls(tuple(spans))
 
     @classmethod
-    def of_trainer(cls, trainer: Trainer) -> "PhaseChain":
-        """The chain of the phases in ``trainer.callbacks``; raises as `of` does."""
-        return cls.of(trainer.callbacks)  # type: ignore[attr-defined]
+    def of_trainer(cls, trainer: Trainer, total_steps: int | None = None) -> "PhaseChain":
+        """The chain of the phases in ``trainer.callbacks``; raises as `of` does.
+
+        Args:
+            trainer: The trainer.
+            total_steps: What shares are shares of; by default what the trainer's module says, if it has one.
+        """
+        module = trainer.lightning_module
+        if total_steps is None and isinstance(module, ClinJEPA):
+            total_steps = module.optimization.total_steps
+        return cls.of(trainer.callbacks, total_steps)  # type: ignore[attr-defined]
 
     @property
     def end(self) -> int:
@@ -260,9 +291,9 @@ class PhaseChain:
             )
         total = module.optimization.total_steps
         if total is not None and total < self.end:
-            raise InputError(
-                f"--model.optimization.total_steps is {total} but the last phase ends at step {self.end}: raise it, or leave it out"
-            )
+            by_shares = any(isinstance(span.phase.steps, float) for span in self.spans)
+            remedy = "give the phases smaller shares, which add up to at most 1" if by_shares else "raise it, or leave it out"
+            raise InputError(f"--model.optimization.total_steps is {total} but the last phase ends at step {self.end}: {remedy}")
 
     def check_start(self, step: int, position: PhasePosition) -> None:
         """Refuse a checkpoint, or a fresh start, that this chain cannot continue.
@@ -287,7 +318,7 @@ class PhaseChain:
                 f"the checkpoint is at step {step} (phase {position.number} {position.name!r}) but the last phase ends at step {self.end}: "
                 "pass an earlier checkpoint with --ckpt_path, or give the phases more steps"
             )
-        inside = [span for span in self.spans if span.phase.number == position.number]
+        inside = [span for span in self.spans if (span.phase.number, span.phase.name) == (position.number, position.name)]
         fresh = step == 0 and position.number < 0
         follows = position.finished and position.number == first.phase.follows and planned == first.start
         if not inside and not fresh and not follows:
@@ -297,19 +328,20 @@ class PhaseChain:
                 f"phase{first.phase.follows}.ckpt with --ckpt_path and give the phase its start, or set follows: {position.number} "
                 "on purpose; a tuned encoder starts a new run by --model.encoder.weights"
             )
-        if inside and not inside[0].start <= planned <= inside[0].end:
+        if inside and not (planned == inside[0].end if position.finished else inside[0].start <= planned <= inside[0].end):
+            done = "finished" if position.finished else "is in"
             raise InputError(
-                f"the checkpoint is in phase {position.number} {position.name!r} at step {step}, which here runs from step "
+                f"the checkpoint {done} phase {position.number} {position.name!r} at step {step}, which here runs from step "
                 f"{inside[0].start} to {inside[0].end}: use the steps of the checkpoint's run"
             )
 
     @rank_zero_only
     def _show(self, module: ClinJEPA) -> None:
         table = Table(title="Curriculum", title_justify="left")
-        for column in ("phase", "steps", "from", "to", "ends", "trains", "target", "rollout"):
+        for column in ("phase", "steps", "from", "to", "ends", "trains", "target", "tau", "rollout"):
             table.add_column(column, justify="right" if column in ("steps", "from", "to") else "left")
         for row in self.rows():
-            table.add_row(*(str(value) for value in row.values()))
+            table.add_row(*(f"{value:g}" if isinstance(value, float) else str(value) for value in row.values()))
         Console().print(table)
 
     @rank_zero_only
@@ -322,21 +354,67 @@ class PhaseChain:
         rows = []
         for span in self.spans:
             regime = asdict(span.phase.planned_regime())
-            trains = [part for part in ("encoder", "predictor") if regime[f"train_{part}"] and span.end > span.start]
+            trains = [part for part in ("encoder", "predictor") if regime[f"train_{part}"] and span.steps]
+            tau = span.phase.tau_over(span.steps)
             jepa = regime["objective"] == "jepa"
             rows.append(
                 {
                     "phase": f"{span.phase.number} {span.phase.name}",
-                    "steps": span.end - span.start,
+                    "steps": span.steps,
                     "from": span.start,
                     "to": span.end,
                     "ends": span.phase.ends,
                     "trains": " + ".join(trains) or "nothing",
                     "target": regime["target"] if jepa else "next token",
+                    "tau": "-" if tau is None else tau,
                     "rollout": regime["rollout"] if jepa and trains else "-",
                 }
             )
         return rows
+
+
+def _check_sequence(before: PhaseSpan, after: PhaseSpan) -> None:
+    """Refuse a phase that cannot follow the one listed before it."""
+    if after.phase.number <= before.phase.number:
+        raise InputError(
+            f"phase {after.phase.number} {after.phase.name!r} cannot come after phase {before.phase.number} {before.phase.name!r}: "
+            "list the phases in trainer.callbacks in ascending order, each at most once"
+        )
+    if after.start != before.end:
+        raise InputError(
+            f"phase {after.phase.name!r} starts at step {after.start} but {before.phase.name!r} before it ends at step {before.end}: "
+            "leave its start out"
+        )
+
+
+def _check_has_steps(span: PhaseSpan, total_steps: int | None) -> None:
+    """Refuse a share that comes to no step."""
+    if isinstance(span.phase.steps, float) and not span.steps:
+        raise InputError(
+            f"phase {span.phase.name!r} has no step: its share {span.phase.steps} of total_steps {total_steps} is too small. Raise "
+            "--model.optimization.total_steps or the share, or leave the phase out"
+        )
+
+
+def _exact_steps(phase: Phase, given: int | float, total_steps: int | None) -> Fraction:
+    """Steps as given, or the share of the total as its decimal reads: 0.1 is a tenth, not the nearest binary number."""
+    if isinstance(given, int):
+        return Fraction(given)
+    if total_steps is None:
+        raise InputError(
+            f"phase {phase.name!r} is given as a share ({given}) of total_steps, which is not set: give --model.optimization.total_steps, "
+            "or a whole number of steps"
+        )
+    return Fraction(str(given)) * total_steps
+
+
+def _nearest_step(exact: Fraction) -> int:
+    """Halves go up, so that a whole number of steps stays that number wherever it begins.
+
+    >>> [_nearest_step(Fraction(value)) for value in ("0.4", "0.5", "1.5", "2.5")]
+    [0, 1, 2, 3]
+    """
+    return floor(exact + Fraction(1, 2))
 
 
 def _checkpoint_path(trainer: Trainer, number: int) -> Path:

@@ -16,7 +16,8 @@ from clin_jepa.writable_folder import writable_folder
 class PredictionWriter(BasePredictionWriter):
     """Writes ``predictions/*.parquet``: ``stay_id, window_start, hour, latent, predicted_next``, a row an hour of each window.
 
-    Files appear only when every batch is written; an earlier prediction stays until then.
+    Files appear only when every batch is written; an earlier prediction stays until then. Of several processes, which all predict every
+    window, the first one writes.
 
     Args:
         folder: The folder of the predictions.
@@ -48,8 +49,9 @@ class PredictionWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        frame = pl.DataFrame({name: values.cpu().numpy() for name, values in prediction.items()})
-        frame.write_parquet(self._staging / f"batch-{batch_idx:06d}-{trainer.global_rank}.parquet")
+        if trainer.is_global_zero:
+            frame = pl.DataFrame({name: values.cpu().numpy() for name, values in prediction.items()})
+            frame.write_parquet(self._staging / f"batch-{batch_idx:06d}.parquet")
 
     @override
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -17,8 +17,8 @@ class PredictorFinalization(Phase):
     left out, the target stays where the EMA left it.
 
     Args:
-        steps: Optimizer steps of this phase.
-        start: Optimizer step at which it starts; by default where the phase listed before it ends.
+        steps: Optimizer steps of this phase; a float is a share of total_steps.
+        start: Optimizer step, or share of total_steps, at which it starts; by default where the phase listed before it ends.
         follows: Number of the phase that the continued checkpoint must have finished.
     """
 

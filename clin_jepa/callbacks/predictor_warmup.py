@@ -14,8 +14,8 @@ class PredictorWarmup(Phase):
     Inputs and targets are the online encoder's latents, from the cache; the rollout is chained.
 
     Args:
-        steps: Optimizer steps of this phase.
-        start: Optimizer step at which it starts; by default 0, or where the phase listed before it ends.
+        steps: Optimizer steps of this phase; a float is a share of total_steps.
+        start: Optimizer step, or share of total_steps, at which it starts; by default 0, or where the phase listed before it ends.
         follows: Number of the phase that the continued checkpoint must have finished.
     """
 

@@ -53,7 +53,7 @@ class RolloutMonitor(Callback):
         latents = outputs["latents"]
         context, end = self.context, self.context + self.horizon
         state_BTD, action_BTD = latents.state_BTD[long_enough_B], latents.action_BTD[long_enough_B]
-        with torch.no_grad():
+        with torch.no_grad(), trainer.precision_plugin.val_step_context():
             pred_BHD = pl_module.predictor.rollout(latents.static_BD[long_enough_B], state_BTD[:, :context], action_BTD[:, : end - 1])
         true_BHD = state_BTD[:, context:end]
         self._model.append((pred_BHD - true_BHD).abs().mean(dim=-1).cpu())

@@ -17,7 +17,10 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Throughput(Callback):
-    """Logs ``device/*`` every ``log_every_n_steps`` optimizer steps, as means since the last time."""
+    """Logs ``device/*`` every ``log_every_n_steps`` optimizer steps, as means since the last time.
+
+    Tokens and hours are those of all processes together, memory is the first one's.
+    """
 
     def __init__(self) -> None:
         self._reset()
@@ -43,12 +46,15 @@ class Throughput(Callback):
         if not isinstance(pl_module, ClinJEPA) or not pl_module.logs_now:
             return
         seconds = time.perf_counter() - self._since
+        counts = torch.tensor([self._tokens, self._hours, self._unique, self._references], device=pl_module.device)
+        summed: Any = trainer.strategy.reduce(counts, reduce_op="sum")
+        tokens, hours, unique, references = summed.tolist()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
         figures = {
-            "tokens_per_s": self._tokens / seconds,
-            "patient_hours_per_s": self._hours / seconds,
+            "tokens_per_s": tokens / seconds,
+            "patient_hours_per_s": hours / seconds,
             "step_ms": 1000 * seconds / self._batches,
-            "unique_text_share": self._unique / self._references,
+            "unique_text_share": unique / references,
             "peak_memory_gb": (torch.cuda.max_memory_allocated() if pl_module.device.type == "cuda" else peak) / 2**30,
         }
         pl_module.log_scalars({f"device/{name}": value for name, value in figures.items()})
