@@ -3,6 +3,7 @@
 # make test     the tests
 # make lint     ruff and mypy;  make format  rewrites
 # make bench-extract   extraction against a plain DuckDB script, on synthetic hospitals of 1, 3 and 10 % of MIMIC-IV (40 min, 3 GB of disk)
+# make chaos   kill training runs at 20 random and 21 chosen moments, resume them, compare bit by bit (30 min)
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 STORE := stores/mimic_iv_demo
 WORKERS ?= auto
 
-.PHONY: setup demo test lint format bench-extract clean
+.PHONY: setup demo test lint format bench-extract chaos clean
 
 setup: $(VENV)/.installed
 
@@ -41,6 +42,12 @@ format: setup
 
 bench-extract: setup
 	$(BIN)/python -m benchmarks.extract --memory_limit 4GB
+
+# Tests of the same kind, but few, run in make test.
+chaos: setup
+	$(BIN)/clinjepa synthesize --output stores/chaos_hospital --stays 60 --overwrite true
+	$(BIN)/clinjepa extract --source mimic_iv --input stores/chaos_hospital --output stores/chaos --overwrite true
+	$(BIN)/python -m tests.chaos --store stores/chaos --kills 20
 
 clean:
 	rm -rf runs stores

@@ -1,9 +1,10 @@
 """What a checkpoint holds, reading it safely, and writing it atomically."""
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
@@ -16,39 +17,103 @@ from clin_jepa.errors import InputError
 
 CHECKPOINT_KEY = "clin_jepa"
 
+# Of what lies under that key; a later version that writes it otherwise counts up.
+FORMAT = 1
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint under a temporary name and renames it: a crash never leaves half a file."""
+    """Writes a checkpoint under a temporary name and renames it once it is on disk; reads one as `read_checkpoint` does.
+
+    Whatever ends the process or the power, the file is the old one or the new one. What a killed process leaves under the temporary name
+    is never read, and the next write replaces it.
+    """
 
     @override
     def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            InputError: If it cannot be written, as on a full disk; an earlier file of that name is kept.
+        """
         final = Path(path)
         partial = final.with_name(f".{final.name}.partial")
         try:
-            super().save_checkpoint(checkpoint, partial, storage_options)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
             partial.replace(final)
+            _sync_folder(final.parent)
+        except (OSError, RuntimeError) as error:
+            if (reason := _said_by_disk(error)) is None:
+                raise
+            kept = "the one before it is kept" if final.is_file() else "nothing of it is left"
+            raise InputError(
+                f"the checkpoint {final} cannot be written ({reason}), {kept}: make room, then continue the run with --ckpt_path last"
+            ) from error
         finally:
             partial.unlink(missing_ok=True)
 
+    @override
+    def load_checkpoint(self, path: _PATH, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read a checkpoint to the CPU; whatever the caller asks for, no code from the file runs."""
+        return read_checkpoint(Path(path))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a rename to disk."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _said_by_disk(error: BaseException | None) -> str | None:
+    """What went wrong with the disk, which torch wraps into errors of its own; None for an error of another kind."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return None if error is None else error.strerror or str(error)
+
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint without running code from it.
+    """Read a checkpoint without running code from it, and with the checksum of every part verified.
 
     Args:
         path: The file.
 
     Raises:
-        InputError: If the file is missing, damaged, would need unpickling of foreign objects, or is not one of Clin-JEPA.
+        InputError: If the file is missing, damaged, holds objects that loading would have to run code for, is not one of Clin-JEPA, or was
+            made by a newer version.
     """
     if not path.is_file():
         raise InputError(f"the checkpoint {path} does not exist: run the phase before it, or pass another one with --ckpt_path")
     try:
+        _verify_checksums(path)
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, BadZipFile, pickle.UnpicklingError, KeyError, ValueError) as error:
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} holds objects other than tensors and plain values, and loading them could run code: it is refused, and is not a "
+            "Clin-JEPA checkpoint; use one from a run's checkpoints folder"
+        ) from error
+    except (RuntimeError, EOFError, OSError, BadZipFile, KeyError, ValueError) as error:
         raise InputError(f"{path} is damaged or not a Clin-JEPA checkpoint ({type(error).__name__}): use another checkpoint") from error
-    if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
+    about = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
+    if not isinstance(about, dict) or "format" not in about:
         raise InputError(f"{path} is not a Clin-JEPA checkpoint: use one from a run's checkpoints folder")
+    if about["format"] != FORMAT:
+        raise InputError(
+            f"{path} was made by a newer Clin-JEPA (format {about['format']}, this one reads {FORMAT}): upgrade, or use another checkpoint"
+        )
     return checkpoint
+
+
+def _verify_checksums(path: Path) -> None:
+    """Find flipped bits: torch writes a CRC-32 for each tensor into the zip file but does not look at it. A gigabyte takes a second."""
+    with ZipFile(path) as parts:
+        if (damaged := parts.testzip()) is not None:
+            raise BadZipFile(damaged)
 
 
 def check_encoder(checkpoint: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:

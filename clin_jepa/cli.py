@@ -82,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Its words without the program's name; by default those of the process.
 
     Returns:
-        Exit code: 0 done, 2 if something the user gave does not fit, 130 if interrupted.
+        Exit code: 0 done, 2 if something the user gave does not fit, 130 if interrupted. A training run that a signal ended leaves with
+        128 + its number, 143 for SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
@@ -99,8 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _, run, keeps_verb = _VERBS[words[0]]
     before = sys.argv
     # LightningCLI and jsonargparse read the command line from here; passing it along would make LightningCLI warn.
-    sys.argv = ["clinjepa", *(words if keeps_verb else words[1:])]
-    sys.argv = resolve_config_names(sys.argv)
+    # The program stays: Lightning starts the processes of further devices by it.
+    sys.argv = [before[0], *resolve_config_names(words if keeps_verb else words[1:])]
     silence_expected_notices()
     try:
         run()
