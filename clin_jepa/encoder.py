@@ -3,7 +3,7 @@
 # Shapes: U texts, N tokens of all texts, D latent features, V vocabulary.
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from clin_jepa.language_model import ONLINE_ADAPTER, TARGET_ADAPTER, EncoderConfig, base_identity, build_language_model
 from clin_jepa.packing import Packing, plan_packs
+from clin_jepa.shards import whole
 
 # Tokens whose logits are in memory at once: 2048 x 151,936 x 4 bytes is 1.2 GB.
 _TOKENS_PER_LOSS_CHUNK = 2048
@@ -34,11 +35,15 @@ class TextEncoder(nn.Module):
         InputError: If the model cannot be found or built.
     """
 
+    # Where the weights are sharded, all processes run the layers together: the most packs that any of them has, given this one's.
+    most_packs: Callable[[int], int] = staticmethod(int)
+
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
         self.lm = build_language_model(config)
         self.lm.train()
+        self._identity = base_identity(config, self.lm)
 
     @property
     def has_adapters(self) -> bool:
@@ -69,7 +74,7 @@ class TextEncoder(nn.Module):
     @property
     def identity(self) -> dict[str, object]:
         """What a checkpoint says of the base instead of holding its frozen weights."""
-        return base_identity(self.config, self.lm)
+        return self._identity
 
     def forward(self, token_N: Tensor, length_U: Tensor) -> Tensor:
         """Latents of texts.
@@ -83,11 +88,12 @@ class TextEncoder(nn.Module):
         """
         latents: list[Tensor] = []
         packs = plan_packs(length_U.cpu(), self.config.tokens_per_pack)
+        n_passes = self.most_packs(len(packs))
         for tokens, packing in self._packed(packs, token_N, length_U.cpu()):
             hidden_ND = self._hidden(tokens, packing)
             latents.append(hidden_ND.index_select(0, packing.last_token_U).float())
         order = torch.cat(packs).to(latents[0].device)
-        return torch.cat(latents).index_select(0, torch.argsort(order))
+        return torch.cat(latents).index_select(0, torch.argsort(order)) + self._idle_passes(n_passes - len(packs), token_N)
 
     def next_token_loss(self, token_N: Tensor, length_U: Tensor) -> Tensor:
         """Mean cross entropy of each text's next token, over all tokens that have a predecessor.
@@ -105,8 +111,10 @@ class TextEncoder(nn.Module):
         n_predicted = int((length_U - 1).sum())
         if n_predicted < 1:
             raise ValueError("next-token loss needs a text of at least two tokens")
+        packs = plan_packs(length_U.cpu(), self.config.tokens_per_pack)
+        n_passes = self.most_packs(len(packs))
         total = torch.zeros((), device=self.device)
-        for tokens, packing in self._packed(plan_packs(length_U.cpu(), self.config.tokens_per_pack), token_N, length_U.cpu()):
+        for tokens, packing in self._packed(packs, token_N, length_U.cpu()):
             hidden_ND = self._hidden(tokens, packing)
             ahead = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
             ahead[packing.last_token_U] = False
@@ -114,7 +122,7 @@ class TextEncoder(nn.Module):
             for first in range(0, len(wanted), _TOKENS_PER_LOSS_CHUNK):
                 chunk = slice(first, first + _TOKENS_PER_LOSS_CHUNK)
                 total = total + checkpoint(self._summed_cross_entropy, source[chunk], wanted[chunk], use_reentrant=False)
-        return total / n_predicted
+        return total / n_predicted + self._idle_passes(n_passes - len(packs), token_N)
 
     @contextmanager
     def target_weights(self) -> Iterator[None]:
@@ -146,6 +154,7 @@ class TextEncoder(nn.Module):
         """SHA-256 of the base's identity and of every online parameter: other weights give another one.
 
         Of a frozen base that comes from elsewhere, both ends of each tensor are read; device and precision of the forward pass are not in.
+        Where the weights are sharded, every process has to call.
         """
         digest = hashlib.sha256(repr(sorted(self.identity.items())).encode())
         parameters = dict(self.lm.named_parameters()) if self.config.from_scratch else self.online_parameters()
@@ -153,8 +162,15 @@ class TextEncoder(nn.Module):
             if f".{TARGET_ADAPTER}." in name:
                 continue
             digest.update(name.encode())
-            digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            digest.update(whole(parameter.detach()).cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
+
+    def _idle_passes(self, count: int, token_N: Tensor) -> Tensor | float:
+        """Passes through the layers that only keep step with other processes: a zero, whose gradient keeps their backward in step too."""
+        if not count:
+            return 0.0
+        packing = Packing(torch.ones(1, dtype=torch.int64), self.device)
+        return torch.stack([0.0 * self._hidden(token_N[:1].to(self.device), packing).float().sum() for _ in range(count)]).sum()
 
     def _packed(self, packs: list[Tensor], token_N: Tensor, length_U: Tensor) -> Iterator[tuple[Tensor, Packing]]:
         start_U = length_U.cumsum(0) - length_U

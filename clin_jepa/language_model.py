@@ -182,6 +182,10 @@ def _pretrained(config: EncoderConfig) -> PreTrainedModel:
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype, bnb_4bit_use_double_quant=True
         )
     model: PreTrainedModel = _load(AutoModelForCausalLM.from_pretrained, config, **options)
+    for module in model.modules():
+        # On a CPU, bitsandbytes would compute in bfloat16 while a model is evaluated, and give other latents than in training.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     return model
 
 

@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,16 +17,19 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from typing_extensions import override
 
+from clin_jepa.anti_collapse import AntiCollapseConfig, anti_collapse_loss
 from clin_jepa.batch import TrajectoryBatch
-from clin_jepa.checkpoint import CHECKPOINT_KEY, check_encoder, read_checkpoint, read_encoder_weights, without_frozen_base
+from clin_jepa.checkpoint import CHECKPOINT_KEY, FORMAT, check_encoder, read_checkpoint, read_encoder_weights, without_frozen_base
 from clin_jepa.data.latent_cache import LatentCache, remove_other_caches
+from clin_jepa.data.shared_work import divide_pages
 from clin_jepa.encoder import TextEncoder
 from clin_jepa.errors import InputError
 from clin_jepa.language_model import EncoderConfig
-from clin_jepa.objective import Reduction, draw_rollout_starts, masked_l1, rollout_loss, teacher_forced_loss
-from clin_jepa.optimization import OptimizationConfig, build_optimizer, warmup_then_cosine
+from clin_jepa.objective import Reduction, masked_l1, rollout_loss, rollout_starts, teacher_forced_loss
+from clin_jepa.optimization import OptimizationConfig, build_optimizer, clip_each_group, warmup_then_cosine
 from clin_jepa.predictor import LatentTrajectoryPredictor, PredictorConfig
 from clin_jepa.regime import Regime
+from clin_jepa.shards import norm
 from clin_jepa.target import TargetEncoder
 
 
@@ -61,6 +65,36 @@ class Latents:
     action_BTD: Tensor
 
 
+@dataclass(frozen=True)
+class StepPlace:
+    """Where a micro-batch stands in its optimizer step.
+
+    Args:
+        micro_batch: Its number, from 0.
+        micro_batches: How many the step accumulates.
+    """
+
+    micro_batch: int = 0
+    micro_batches: int = 1
+
+
+@dataclass(frozen=True)
+class StepShare:
+    """What one process's micro-batch is of an optimizer step.
+
+    Args:
+        scale: Parts that the step is cut into.
+        hours: Hours of the whole step that have a next one.
+        rollouts: Windows of the whole step that are long enough for a rollout.
+        uniform_B: Random numbers in [0, 1) of this part's windows, ``[B]``.
+    """
+
+    scale: int
+    hours: int
+    rollouts: int
+    uniform_B: Tensor
+
+
 class ClinJEPA(LightningModule):
     """Encoder, EMA target and latent trajectory predictor under one objective.
 
@@ -70,6 +104,7 @@ class ClinJEPA(LightningModule):
         encoder: Which language model encodes the texts, and what of it trains.
         predictor: Size of the predictor.
         optimization: Learning rates and schedule.
+        anti_collapse: A further term of the loss, while the encoder trains, that keeps its latents spread out.
         horizon: Steps of the rollout in the loss.
         reduction: Over latent features in the loss: ``mean``, or ``sum`` as reported for the published model.
         normalize_latents: Layer norm (without affine) on every latent before the predictor and in the target.
@@ -82,6 +117,7 @@ class ClinJEPA(LightningModule):
         encoder: EncoderConfig = EncoderConfig(),
         predictor: PredictorConfig = PredictorConfig(),
         optimization: OptimizationConfig = OptimizationConfig(),
+        anti_collapse: AntiCollapseConfig = AntiCollapseConfig(),
         horizon: int = 2,
         reduction: Reduction = "mean",
         normalize_latents: bool = False,
@@ -93,8 +129,8 @@ class ClinJEPA(LightningModule):
         self.strict_loading = False
         self.encoder_config = encoder
         self.predictor_config = predictor
-        self.optimization = optimization
-        for config in (self.encoder_config, self.predictor_config, self.optimization):
+        self.optimization, self.anti_collapse = optimization, anti_collapse
+        for config in (self.encoder_config, self.predictor_config, self.optimization, self.anti_collapse):
             config.validate()
         if horizon < 1:
             raise InputError(f"--model.horizon {horizon} must be at least 1")
@@ -105,6 +141,7 @@ class ClinJEPA(LightningModule):
                 "encoder": asdict(self.encoder_config),
                 "predictor": asdict(self.predictor_config),
                 "optimization": asdict(self.optimization),
+                "anti_collapse": asdict(self.anti_collapse),
                 "horizon": horizon,
                 "reduction": reduction,
                 "normalize_latents": normalize_latents,
@@ -116,6 +153,8 @@ class ClinJEPA(LightningModule):
         self.position = PhasePosition()
         self._regime = Regime()
         self._cache: LatentCache | None = None
+        self._place = StepPlace()
+        self._measured: dict[str, Tensor] = {}
         self.completes_step = True
 
     # ------------------------------------------------------------------ building and loading
@@ -148,6 +187,7 @@ class ClinJEPA(LightningModule):
             encoder=EncoderConfig(**{**settings.pop("encoder"), "weights": None}),
             predictor=PredictorConfig(**settings.pop("predictor")),
             optimization=OptimizationConfig(**settings.pop("optimization")),
+            anti_collapse=AntiCollapseConfig(**settings.pop("anti_collapse")),
             **settings,
         )
         module.configure_model()
@@ -155,12 +195,15 @@ class ClinJEPA(LightningModule):
         module.load_state_dict(checkpoint["state_dict"], strict=False)
         return module.eval()
 
+    def checkpointed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Of a state of this module what a checkpoint holds: all, but for a frozen base that can be had again by its name."""
+        return without_frozen_base(state, self.encoder) if self.encoder.has_frozen_base_elsewhere else state
+
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if self.encoder.has_frozen_base_elsewhere:
-            checkpoint["state_dict"] = without_frozen_base(checkpoint["state_dict"], self.encoder)
+        checkpoint["state_dict"] = self.checkpointed(checkpoint["state_dict"])
         checkpoint[CHECKPOINT_KEY] = {
-            "format": 1,
+            "format": FORMAT,
             "position": asdict(self.position),
             "regime": asdict(self._regime),
             "schedule_steps": self.schedule_steps,
@@ -170,7 +213,7 @@ class ClinJEPA(LightningModule):
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         about = check_encoder(checkpoint, self.encoder.identity)
-        expected = without_frozen_base(self.state_dict(), self.encoder) if self.encoder.has_frozen_base_elsewhere else self.state_dict()
+        expected = self.checkpointed(self.state_dict())
         unmatched = expected.keys() ^ checkpoint["state_dict"].keys()
         wrong = [name for name, value in checkpoint["state_dict"].items() if name in expected and expected[name].shape != value.shape]
         if unmatched or wrong:
@@ -213,8 +256,13 @@ class ClinJEPA(LightningModule):
         return self.normalized(latent_UD)
 
     def target_state_latents(self, batch: TrajectoryBatch, online_UD: Tensor) -> Tensor:
-        """Latents that predictions are compared with, ``[B, T, D]``, without gradient; padded hours hold those of some real text."""
-        return online_UD.detach()[batch.state_BT] if self.regime.target == "online" else self.encoded_by_target(batch)
+        """Latents that predictions are compared with, ``[B, T, D]``, without gradient (but for ``online_with_gradient``).
+
+        Padded hours hold those of some real text.
+        """
+        if self.regime.target == "ema":
+            return self.encoded_by_target(batch)
+        return (online_UD if self.regime.target == "online_with_gradient" else online_UD.detach())[batch.state_BT]
 
     def encoded_by_target(self, batch: TrajectoryBatch) -> Tensor:
         """State latents of the target encoder, whatever the regime, ``[B, T, D]``; arguments and padding as in `target_state_latents`."""
@@ -235,9 +283,15 @@ class ClinJEPA(LightningModule):
         if self.latent_cache == "none" or datamodule is None:
             return None
         if self._cache is None:
-            folder = Path(self.trainer.default_root_dir) / "latents"
-            self._cache = LatentCache(folder, datamodule.tokens, self.encoder.fingerprint(), self.encoder.latent_dim, self.latent_cache)
-            if self.trainer.is_global_zero and self.trainer.training:
+            trainer, divide = self.trainer, None
+            folder = Path(trainer.strategy.broadcast(trainer.default_root_dir)) / "latents"
+            if trainer.world_size > 1:
+                # What one process writes the others of its node see at once; those of other nodes, on a network's disk, may not.
+                folder = folder if trainer.num_nodes == 1 else folder / f"node{trainer.node_rank}"
+                divide = partial(divide_pages, node=trainer.node_rank, device=trainer.strategy.root_device)
+            fingerprint, dim = self.encoder.fingerprint(), self.encoder.latent_dim
+            self._cache = LatentCache(folder, datamodule.tokens, fingerprint, dim, self.latent_cache, divide)
+            if trainer.local_rank == 0 and trainer.training:
                 remove_other_caches(folder, keep=self._cache.fingerprint)
         return self._cache
 
@@ -245,23 +299,37 @@ class ClinJEPA(LightningModule):
 
     @override
     def on_train_batch_start(self, batch: TrajectoryBatch, batch_idx: int) -> None:
-        # Dropout and rollout starts are a function of the position in the run, so that a resumed run draws the very same.
+        # Dropout is a function of the position in the run, so that a resumed run draws the very same.
         trainer = self.trainer
-        micro_batch = batch_idx % max(trainer.accumulate_grad_batches, 1)
-        self.completes_step = micro_batch == max(trainer.accumulate_grad_batches, 1) - 1
-        torch.manual_seed(hash((self.seed, trainer.global_step, micro_batch, trainer.global_rank)) % 2**63)
+        self._place = StepPlace(batch_idx % max(trainer.accumulate_grad_batches, 1), max(trainer.accumulate_grad_batches, 1))
+        self.completes_step = self._place.micro_batch == self._place.micro_batches - 1
+        torch.manual_seed(self._step_seed(self._place.micro_batch, trainer.global_rank))
+
+    def _step_seed(self, *place: int) -> int:
+        """A seed for what is drawn at this optimizer step, in this micro-batch, on this process."""
+        return hash((self.seed, self.trainer.global_step, *place)) % 2**63
 
     @override
     def training_step(self, batch: TrajectoryBatch, batch_idx: int) -> Tensor:
         if self.regime.objective == "next_token":
             loss = self.encoder.next_token_loss(batch.token_N, batch.length_U)
-            self.log_scalars({"train/loss": loss, "train/next_token_loss": loss})
+            parts = {"next_token_loss": loss}
         else:
-            forced, rollout = self._losses(batch)
-            loss = forced + rollout
-            self.log_scalars({"train/loss": loss, "train/loss_teacher_forced": forced, "train/loss_rollout": rollout})
+            parts = self._losses(batch)
+            loss = torch.stack(list(parts.values())).sum()
+            parts = {f"loss_{name}": value for name, value in parts.items()}
+        self._log_step({"train/loss": loss, **{f"train/{name}": value for name, value in parts.items()}})
         self.log("loss", loss, prog_bar=True, logger=False)
         return loss
+
+    def _log_step(self, values: Mapping[str, Tensor]) -> None:
+        """Write figures of an optimizer step: means over its micro-batches and processes."""
+        if self._place.micro_batch == 0:
+            self._measured = {}
+        for name, value in values.items():
+            self._measured[name] = self._measured.get(name, 0.0) + value.detach() / self._place.micro_batches
+        if self.logs_now:
+            self.log_scalars({name: self.trainer.strategy.reduce(value) for name, value in self._measured.items()})
 
     def log_scalars(self, values: Mapping[str, float | Tensor]) -> None:
         """Write figures of the training loop to the loggers, every ``log_every_n_steps`` optimizer steps, at the optimizer step.
@@ -275,11 +343,31 @@ class ClinJEPA(LightningModule):
 
     @property
     def logs_now(self) -> bool:
-        """Whether this optimizer step is one of every ``trainer.log_every_n_steps``."""
+        """Whether this optimizer step is one of every ``trainer.log_every_n_steps``; the same on every process."""
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         return self.completes_step and self.trainer.global_step % max(every, 1) == 0
 
-    def _losses(self, batch: TrajectoryBatch) -> tuple[Tensor, Tensor]:
+    def _share(self, batch: TrajectoryBatch) -> "StepShare":
+        """What this batch is of its optimizer step: all processes' micro-batches together are one large batch, however it is cut."""
+        trainer = self.trainer
+        datamodule: Any = getattr(trainer, "datamodule", None)
+        parts, first = 1, 0
+        hours_S = batch.n_hours.cpu()
+        if hasattr(datamodule, "hours_of_step"):
+            parts = trainer.world_size * self._place.micro_batches
+            first = (self._place.micro_batch * trainer.world_size + trainer.global_rank) * batch.n_windows
+            hours_S = torch.from_numpy(datamodule.hours_of_step())
+        random = torch.Generator().manual_seed(self._step_seed())
+        uniform_S = torch.rand(len(hours_S), generator=random)
+        return StepShare(
+            scale=parts,
+            hours=int((hours_S - 1).sum()),
+            rollouts=int((hours_S > self.horizon).sum()),
+            uniform_B=uniform_S[first : first + batch.n_windows],
+        )
+
+    def _losses(self, batch: TrajectoryBatch) -> dict[str, Tensor]:
+        share = self._share(batch)
         online_UD = self.online_latents(batch)
         target_BTD = self.target_state_latents(batch, online_UD)
         latents = self.arrange(online_UD, batch)
@@ -289,11 +377,19 @@ class ClinJEPA(LightningModule):
             return predicted
 
         pred_BTD = predict(latents.state_BTD)
-        forced = teacher_forced_loss(pred_BTD, target_BTD, batch.mask_BT, self.reduction)
-        start_B = draw_rollout_starts(batch.n_hours, self.horizon)
+        forced = teacher_forced_loss(pred_BTD, target_BTD, batch.mask_BT, self.reduction, share.hours)
+        start_B = rollout_starts(batch.n_hours, self.horizon, share.uniform_B)
         chained = self.regime.rollout == "chained"
-        rollout = rollout_loss(predict, pred_BTD, latents.state_BTD, target_BTD, start_B, self.horizon, chained, self.reduction)
-        return forced, rollout
+        rollout = rollout_loss(
+            predict, pred_BTD, latents.state_BTD, target_BTD, start_B, self.horizon, chained, self.reduction, share.rollouts
+        )
+        # Processes and micro-batches average their gradients; these are parts of one sum.
+        losses = {"teacher_forced": forced * share.scale, "rollout": rollout * share.scale}
+        if self.regime.train_encoder and self.anti_collapse.kind != "none":
+            state_ND = latents.state_BTD[batch.mask_BT]
+            # Of all processes' latents already, on each of them.
+            losses["anti_collapse"] = anti_collapse_loss(state_ND, self.anti_collapse, self._step_seed())
+        return losses
 
     @override
     def validation_step(self, batch: TrajectoryBatch, batch_idx: int) -> dict[str, Any]:
@@ -358,8 +454,17 @@ class ClinJEPA(LightningModule):
             gradients = [p.grad for p in group["params"] if p.grad is not None]
             figures = {f"train/lr_{group['name']}": group["lr"]}
             if gradients:
-                figures[f"train/grad_norm_{group['name']}"] = torch.nn.utils.get_total_norm(gradients)
+                figures[f"train/grad_norm_{group['name']}"] = norm(gradients)
             self.log_scalars(figures)
+
+    @override
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        if gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            clip_each_group(optimizer, gradient_clip_val)
 
 
 def _window_l1(pred_BTD: Tensor, target_BTD: Tensor, valid_BT: Tensor) -> Tensor:

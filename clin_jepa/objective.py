@@ -11,14 +11,18 @@ from torch import Tensor
 Reduction = Literal["mean", "sum"]
 
 
-def masked_l1(pred_BTD: Tensor, target_BTD: Tensor, valid_BT: Tensor, reduction: Reduction = "mean") -> Tensor:
+def masked_l1(
+    pred_BTD: Tensor, target_BTD: Tensor, valid_BT: Tensor, reduction: Reduction = "mean", total: int | None = None
+) -> Tensor:
     """Absolute error, mean over valid hours, and over features the mean or the sum.
 
     Args:
         pred_BTD: Predictions, ``[B, T, D]``.
-        target_BTD: Targets, ``[B, T, D]``, no gradient flows into them.
+        target_BTD: Targets, ``[B, T, D]``; detach them where no gradient is to flow into them.
         valid_BT: True where both exist, ``[B, T]`` bool.
         reduction: ``mean`` over features (as V-JEPA 2-AC, arXiv 2506.09985), or ``sum``.
+        total: Hours that the sum is divided by; by default the valid ones here. Where a batch is one part of a larger one, the valid hours
+            of the larger one: the parts then add up to its mean.
 
     Returns:
         Scalar.
@@ -32,12 +36,17 @@ def masked_l1(pred_BTD: Tensor, target_BTD: Tensor, valid_BT: Tensor, reduction:
     """
     if not bool(valid_BT.any()):
         raise ValueError("no hour of the batch has a next hour")
-    error_BTD = (pred_BTD - target_BTD.detach()).abs()
-    error_BT = error_BTD.mean(dim=-1) if reduction == "mean" else error_BTD.sum(dim=-1)
-    return error_BT[valid_BT].mean()
+    error_BT = _over_features((pred_BTD - target_BTD).abs(), reduction)
+    return error_BT[valid_BT].mean() if total is None else error_BT[valid_BT].sum() / total
 
 
-def teacher_forced_loss(pred_BTD: Tensor, target_BTD: Tensor, mask_BT: Tensor, reduction: Reduction = "mean") -> Tensor:
+def _over_features(error_D: Tensor, reduction: Reduction) -> Tensor:
+    return error_D.mean(dim=-1) if reduction == "mean" else error_D.sum(dim=-1)
+
+
+def teacher_forced_loss(
+    pred_BTD: Tensor, target_BTD: Tensor, mask_BT: Tensor, reduction: Reduction = "mean", total: int | None = None
+) -> Tensor:
     """L1 error of the next-hour latent over every hour that has a next one.
 
     Args:
@@ -45,6 +54,7 @@ def teacher_forced_loss(pred_BTD: Tensor, target_BTD: Tensor, mask_BT: Tensor, r
         target_BTD: Target latents, at hour k that of hour k, ``[B, T, D]``.
         mask_BT: True at real hours, ``[B, T]`` bool.
         reduction: Over features.
+        total: As in `masked_l1`.
 
     Returns:
         Scalar.
@@ -52,23 +62,26 @@ def teacher_forced_loss(pred_BTD: Tensor, target_BTD: Tensor, mask_BT: Tensor, r
     Raises:
         ValueError: If no window has two hours.
     """
-    return masked_l1(pred_BTD[:, :-1], target_BTD[:, 1:], mask_BT[:, 1:], reduction)
+    return masked_l1(pred_BTD[:, :-1], target_BTD[:, 1:], mask_BT[:, 1:], reduction, total)
 
 
-def draw_rollout_starts(n_hours_B: Tensor, horizon: int) -> Tensor:
-    """A random last true hour in each window, such that ``horizon`` more hours follow.
+def rollout_starts(n_hours_B: Tensor, horizon: int, uniform_B: Tensor) -> Tensor:
+    """The last true hour of a rollout in each window, such that ``horizon`` more hours follow.
 
     Args:
         n_hours_B: Real hours of each window, ``[B]`` int64.
         horizon: Steps of the rollout.
+        uniform_B: Random numbers in [0, 1), ``[B]``, which choose among the hours that leave room.
 
     Returns:
-        Index of the start hour, ``[B]`` int64; -1 where the window is too short. Drawn from torch's CPU generator, so that it is the
-        same on every device.
+        Index of the start hour, ``[B]`` int64; -1 where the window is too short.
+
+    >>> rollout_starts(torch.tensor([4, 4, 2]), horizon=2, uniform_B=torch.tensor([0.0, 0.99, 0.5])).tolist()
+    [0, 1, -1]
     """
-    room_B = (n_hours_B - horizon).cpu()
-    start_B = (torch.rand(len(room_B)) * room_B.clamp(min=1)).long()
-    return torch.where(room_B > 0, start_B, -1).to(n_hours_B.device)
+    room_B = n_hours_B - horizon
+    start_B = (uniform_B.to(n_hours_B.device) * room_B.clamp(min=1)).long()
+    return torch.where(room_B > 0, start_B, -1)
 
 
 def rollout_loss(
@@ -80,11 +93,13 @@ def rollout_loss(
     horizon: int,
     chained: bool,
     reduction: Reduction = "mean",
+    total: int | None = None,
 ) -> Tensor:
     """L1 error of a rollout from one start in each window, mean over its steps.
 
     Args:
-        predict: The predictor as a function of the states alone: ``[B, T, D]`` to ``[B, T, D]``.
+        predict: The predictor as a function of the states alone: ``[B, T, D]`` to ``[B, T, D]``. It is called as often whatever the
+            windows are, so that sharded predictors stay in step.
         pred_BTD: Its predictions on the true states, at hour k that of hour k+1.
         state_BTD: Input latents of the states.
         target_BTD: Target latents, at hour k that of hour k.
@@ -92,22 +107,24 @@ def rollout_loss(
         horizon: Steps; step j predicts hour start + j.
         chained: Whether step j consumes the prediction of step j-1 (gradient flows through it) instead of the true state.
         reduction: Over features.
+        total: Windows that each step's sum is divided by; by default those that take part here. As in `masked_l1`.
 
     Returns:
         Scalar; 0 (with a graph) where every window is too short.
     """
     taking_part_B = start_B >= 0
-    if not bool(taking_part_B.any()):
-        return pred_BTD.sum() * 0.0
-    row_B = torch.arange(len(start_B), device=start_B.device)[taking_part_B]
-    hour_B = start_B[taking_part_B]
+    divisor = max(int(taking_part_B.sum()) if total is None else total, 1)
+    row_B = torch.arange(len(start_B), device=start_B.device)
+    last = state_BTD.shape[1] - 1
+    hour_B = start_B.clamp(min=0)
     losses: list[Tensor] = []
     for _ in range(horizon):
-        step_BD, wanted_BD = pred_BTD[row_B, hour_B], target_BTD[row_B, hour_B + 1].detach()
-        error_BD = (step_BD - wanted_BD).abs()
-        losses.append(error_BD.mean() if reduction == "mean" else error_BD.sum(dim=-1).mean())
+        # A window that takes no part goes along, within its padding, at weight zero.
+        step_BD, wanted_BD = pred_BTD[row_B, hour_B.clamp(max=last)], target_BTD[row_B, (hour_B + 1).clamp(max=last)]
+        error_B = _over_features((step_BD - wanted_BD).abs(), reduction)
+        losses.append(torch.where(taking_part_B, error_B, 0.0).sum() / divisor)
         hour_B = hour_B + 1
         if chained and len(losses) < horizon:
-            state_BTD = state_BTD.index_put((row_B, hour_B), step_BD.to(state_BTD.dtype))
+            state_BTD = state_BTD.index_put((row_B, hour_B.clamp(max=last)), step_BD.to(state_BTD.dtype))
             pred_BTD = predict(state_BTD)
     return torch.stack(losses).mean()

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from clin_jepa.errors import InputError
+from clin_jepa.shards import norm
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class OptimizationConfig:
         encoder_lr: Peak learning rate of the encoder; about 2e-5 for LoRA on a pretrained model, 1e-4 for a from-scratch one.
         predictor_lr: Peak learning rate of the predictor.
         weight_decay: Decoupled weight decay of both groups.
+        eps: Added to the root of Adam's second moment; gradients far below it, which may be all rounding, make no step of full size.
         optimizer: ``adamw``, or ``adamw_8bit`` (bitsandbytes) whose state takes a quarter of the memory.
         warmup_fraction: Share of all steps in which the rate rises linearly.
         total_steps: Optimizer steps of the whole curriculum, over which the schedule runs; by default those of the listed phases. A run
@@ -28,6 +30,7 @@ class OptimizationConfig:
     encoder_lr: float = 1e-4
     predictor_lr: float = 5e-4
     weight_decay: float = 0.04
+    eps: float = 1e-8
     optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
     warmup_fraction: float = 0.1
     total_steps: int | None = None
@@ -38,7 +41,7 @@ class OptimizationConfig:
         Raises:
             InputError: If a rate is negative, a share is outside [0, 1], or there is no step.
         """
-        if min(self.encoder_lr, self.predictor_lr, self.weight_decay) < 0 or not 0 <= self.warmup_fraction <= 1:
+        if min(self.encoder_lr, self.predictor_lr, self.weight_decay, self.eps) < 0 or not 0 <= self.warmup_fraction <= 1:
             raise InputError(f"--model.optimization {self}: rates must not be negative and warmup_fraction lies in [0, 1]")
         if self.total_steps is not None and self.total_steps < 1:
             raise InputError(f"--model.optimization.total_steps {self.total_steps} must be at least 1")
@@ -53,9 +56,25 @@ def build_optimizer(config: OptimizationConfig, encoder: Iterable[nn.Parameter],
     if config.optimizer == "adamw_8bit":
         from bitsandbytes.optim import AdamW8bit
 
-        eight_bit: Optimizer = AdamW8bit(groups, weight_decay=config.weight_decay)
+        eight_bit: Optimizer = AdamW8bit(groups, weight_decay=config.weight_decay, eps=config.eps)
         return eight_bit
-    return AdamW(groups, weight_decay=config.weight_decay)
+    return AdamW(groups, weight_decay=config.weight_decay, eps=config.eps)
+
+
+def clip_each_group(optimizer: Optimizer, most: float) -> None:
+    """Scale the gradients of each parameter group so that their norm is at most ``most``.
+
+    Encoder and predictor are clipped apart: large gradients of one leave the other's step as it is. Where gradients are sharded, every
+    process has to call.
+
+    Args:
+        optimizer: The optimizer whose groups are clipped.
+        most: Largest L2 norm of a group's gradients.
+    """
+    for group in optimizer.param_groups:
+        gradients = [p.grad for p in group["params"] if p.grad is not None]
+        if gradients:
+            nn.utils.clip_grads_with_norm_(group["params"], most, norm(gradients))
 
 
 def warmup_then_cosine(total_steps: int, warmup_fraction: float) -> Callable[[int], float]:

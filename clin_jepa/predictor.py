@@ -45,8 +45,8 @@ class PredictorConfig:
             raise InputError(f"--model.predictor {self}: sizes must be at least 1 and width a multiple of heads")
 
 
-# Keys and values of one layer: [B, H, S, F] each.
-LayerCache = tuple[Tensor, Tensor]
+# Keys and values of one layer, [B, H, S, F] each; empty before its first hours.
+LayerCache = list[Tensor]
 
 
 class LatentTrajectoryPredictor(nn.Module):
@@ -93,7 +93,7 @@ class LatentTrajectoryPredictor(nn.Module):
         x_BSW = self._embed(static_BD, state_BTD, action_BTD)
         mask_SS = block_causal_mask(state_BTD.shape[1], x_BSW.device)
         for block in self.blocks:
-            x_BSW, _ = block(x_BSW, mask_SS, None)
+            x_BSW = block(x_BSW, mask_SS)
         return self._read(x_BSW[:, 1::2], state_BTD)
 
     def rollout(self, static_BD: Tensor, state_BCD: Tensor, action_BKD: Tensor) -> Tensor:
@@ -117,16 +117,15 @@ class LatentTrajectoryPredictor(nn.Module):
             raise ValueError(f"the rollout has {context} context hours but actions for {steps}")
         x_BSW = self._embed(static_BD, state_BCD, action_BKD[:, :context])
         mask_SS = block_causal_mask(context, x_BSW.device)
-        caches: list[LayerCache] = []
-        for block in self.blocks:
-            x_BSW, cache = block(x_BSW, mask_SS, None)
-            caches.append(cache)
+        caches: list[LayerCache] = [[] for _ in self.blocks]
+        for block, cache in zip(self.blocks, caches, strict=True):
+            x_BSW = block(x_BSW, mask_SS, cache)
         state_BD = self._read(x_BSW[:, -2], state_BCD[:, -1])
         predictions = [state_BD]
         for hour in range(context, steps):
             pair_B2W = self._embed_hours(state_BD[:, None], action_BKD[:, hour : hour + 1], first_hour=hour)
-            for layer, block in enumerate(self.blocks):
-                pair_B2W, caches[layer] = block(pair_B2W, None, caches[layer])
+            for block, cache in zip(self.blocks, caches, strict=True):
+                pair_B2W = block(pair_B2W, None, cache)
             state_BD = self._read(pair_B2W[:, 0], state_BD)
             predictions.append(state_BD)
         return torch.stack(predictions, dim=1)
@@ -175,14 +174,17 @@ class _Block(nn.Module):
         self.contract = nn.Linear(config.feed_forward, config.width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x_BSW: Tensor, mask_SS: Tensor | None, cache: LayerCache | None) -> tuple[Tensor, LayerCache]:
+    def forward(self, x_BSW: Tensor, mask_SS: Tensor | None, cache: LayerCache | None = None) -> Tensor:
+        """The layer's output, ``[B, S, W]``; what it looks at is added to the cache, and what is there already is looked at too."""
         batch, length, width = x_BSW.shape
         qkv = self.query_key_value(self.attention_norm(x_BSW)).view(batch, length, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        if cache is not None:
+        if cache:
             key, value = torch.cat([cache[0], key], dim=2), torch.cat([cache[1], value], dim=2)
+        if cache is not None:
+            cache[:] = [key, value]
         dropout = self.attention_dropout if self.training else 0.0
         seen = scaled_dot_product_attention(query, key, value, attn_mask=mask_SS, dropout_p=dropout)
         x_BSW = x_BSW + self.dropout(self.attention_output(seen.transpose(1, 2).reshape(batch, length, width)))
-        x_BSW = x_BSW + self.dropout(self.contract(gelu(self.expand(self.feed_forward_norm(x_BSW)))))
-        return x_BSW, (key, value)
+        result_BSW: Tensor = x_BSW + self.dropout(self.contract(gelu(self.expand(self.feed_forward_norm(x_BSW)))))
+        return result_BSW

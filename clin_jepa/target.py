@@ -5,22 +5,25 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from clin_jepa.encoder import TextEncoder
+from clin_jepa.shards import aligned, local_shard, sum_over_processes
 
 
 @torch.no_grad()
 def ema_update_(target: Mapping[str, Tensor], online: Mapping[str, Tensor], tau: float) -> None:
     """Move each target parameter by ``1 - tau`` of its gap to the online one, in place and in float32.
 
+    Where both are sharded, each process moves its own shards; nothing is sent.
+
     Args:
         target: Parameters by name.
-        online: The online parameters under the same names.
+        online: The online parameters under the same names, sharded in the same way.
         tau: Share of the target that stays, in [0, 1].
 
     Raises:
-        ValueError: If tau is out of range or the names differ.
+        ValueError: If tau is out of range, or the names or the sharding differ.
 
     >>> target, online = {"w": torch.zeros(1)}, {"w": torch.ones(1)}
     >>> ema_update_(target, online, tau=0.75)
@@ -32,7 +35,10 @@ def ema_update_(target: Mapping[str, Tensor], online: Mapping[str, Tensor], tau:
     if target.keys() != online.keys():
         raise ValueError("target and online parameters have different names")
     for name, parameter in target.items():
-        parameter.lerp_(online[name].to(parameter.dtype), 1.0 - tau)
+        if not aligned(parameter, online[name]):
+            raise ValueError(f"target and online parameter {name} are sharded in different ways")
+        shard = local_shard(parameter)
+        shard.lerp_(local_shard(online[name]).to(shard.dtype), 1.0 - tau)
 
 
 @torch.no_grad()
@@ -45,12 +51,9 @@ def relative_gap(target: Mapping[str, Tensor], online: Mapping[str, Tensor]) -> 
     >>> relative_gap({"w": torch.tensor([3.0])}, {"w": torch.tensor([4.0])})
     0.25
     """
-    differences = [(online[name].double() - parameter.double()).square().sum() for name, parameter in target.items()]
-    norms = [parameter.double().square().sum() for parameter in online.values()]
-    squares = torch.stack([torch.stack(differences).sum(), torch.stack(norms).sum()])
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(squares)
-    difference, norm = squares.tolist()
+    differences = [(local_shard(online[name]).double() - local_shard(p).double()).square().sum() for name, p in target.items()]
+    norms = [local_shard(parameter).double().square().sum() for parameter in online.values()]
+    difference, norm = sum_over_processes(torch.stack([torch.stack(differences).sum(), torch.stack(norms).sum()])).tolist()
     return float((difference / norm) ** 0.5) if norm else float(difference > 0)
 
 
@@ -105,6 +108,8 @@ class TargetEncoder(nn.Module):
         return relative_gap(self.parameters_by_name(), self.encoder.online_parameters())
 
     def equals_online(self) -> bool:
-        """Whether every parameter of the target equals its online twin exactly."""
-        online = self.encoder.online_parameters()
-        return all(torch.equal(p, online[name].to(p.dtype)) for name, p in self.parameters_by_name().items())
+        """Whether every parameter of the target equals its online twin exactly; where they are sharded, every process has to call."""
+        online = {name: local_shard(p) for name, p in self.encoder.online_parameters().items()}
+        pairs = [(local_shard(p), online[name]) for name, p in self.parameters_by_name().items()]
+        unequal = sum(not torch.equal(target, twin.to(target.dtype)) for target, twin in pairs)
+        return int(sum_over_processes(torch.tensor(unequal, device=self.encoder.device))) == 0

@@ -4,10 +4,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from clin_jepa.callbacks import (
@@ -21,10 +25,13 @@ from clin_jepa.callbacks import (
 )
 from clin_jepa.callbacks.phase import PhaseChain
 from clin_jepa.checkpoint import CHECKPOINT_KEY, AtomicCheckpointIO, read_checkpoint
+from clin_jepa.config_file_action import ReplacingConfigFile
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.errors import InputError
 from clin_jepa.module import ClinJEPA, PhasePosition
+from clin_jepa.preemption import LastCheckpoint, StoppedBySignal, checkpoint_of_requeued_job, is_requeued_job
 from clin_jepa.run_folder import DEFAULT_RUN, prepare_run_folder, run_of_checkpoint
+from clin_jepa.strategy import register_strategy
 
 
 class TrainingCLI(LightningCLI):
@@ -38,6 +45,14 @@ class TrainingCLI(LightningCLI):
     def __init__(self, *args: Any, scratch: Path, **options: Any) -> None:
         self.scratch = scratch  # LightningCLI runs the whole command in its constructor
         super().__init__(*args, **options)
+
+    @override
+    def init_parser(self, **options: Any) -> LightningArgumentParser:
+        parser = super().init_parser(**options)
+        for action in parser._actions:
+            if type(action) is ActionConfigFile:
+                action.__class__ = ReplacingConfigFile
+        return parser
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -82,36 +97,42 @@ class TrainingCLI(LightningCLI):
         if self.subcommand == "predict":
             self.trainer_defaults["callbacks"].append(PredictionWriter(Path(config.default_root_dir) / "predictions"))
         if fits and config.enable_checkpointing is not False and not config.fast_dev_run:
-            every = self.config[self.subcommand].checkpoint_every
-            checkpoints = ModelCheckpoint(
-                run / "checkpoints", "last", every_n_train_steps=every, enable_version_counter=False, save_on_exception=True
-            )
-            self.trainer_defaults["callbacks"].append(checkpoints)
+            self.trainer_defaults["callbacks"].append(LastCheckpoint(self.config[self.subcommand].checkpoint_every))
         if config.logger is None:
             kwargs["logger"] = TensorBoardLogger(run, name="", version="", default_hp_metric=False) if fits else False
         plugins = config.plugins if isinstance(config.plugins, list) else [config.plugins] if config.plugins else []
-        return super().instantiate_trainer(plugins=[*plugins, AtomicCheckpointIO()], **kwargs)
+        plugins = [*plugins, AtomicCheckpointIO()]
+        if SLURMEnvironment.detect() and not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
+            plugins.append(SLURMEnvironment(auto_requeue=False))  # LastCheckpoint requeues, at a step's end
+        trainer = super().instantiate_trainer(plugins=plugins, **kwargs)
+        if isinstance(trainer.strategy, DDPStrategy):
+            # A phase leaves out what it does not train; left to its default, DDP would wait for those gradients.
+            trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
+        return trainer
 
     @override
     def after_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         run, path = Path(config.run), config.ckpt_path
         if self.subcommand == "fit":
-            path = _continued_checkpoint(path, run, self.trainer)
-            self._check_before_writing(path)
-            if not config.trainer.fast_dev_run:
-                prepare_run_folder(run, path, config.overwrite)
+            chain = PhaseChain.of_trainer(self.trainer, self.model.optimization.total_steps)
+            path = checkpoint_of_requeued_job(run) or _continued_checkpoint(path, run, chain)
+            self._check_before_writing(chain, path)
+            if not config.trainer.fast_dev_run and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+                # A requeued job that had not come to its first checkpoint finds its own config in the folder.
+                starts_over = is_requeued_job() and not any((run / "checkpoints").glob("*.ckpt"))
+                prepare_run_folder(run, path, config.overwrite or starts_over)
         else:
             path = _named_checkpoint(path, run) if path else _newest_phase_checkpoint(run)
+            read_checkpoint(path)
         if path is not None:
-            read_checkpoint(Path(path))
             config.ckpt_path = self.config_init[self.subcommand].ckpt_path = str(path)
         if self.subcommand == "predict":
             self.config_init[self.subcommand].return_predictions = False  # they go to disk, batch by batch
         # Never run code from a checkpoint.
         config.weights_only = self.config_init[self.subcommand].weights_only = True
 
-    def _check_before_writing(self, checkpoint: Path | None) -> None:
+    def _check_before_writing(self, chain: PhaseChain, checkpoint: Path | None) -> None:
         """Find what would be refused later, while nothing of an earlier run is deleted and nothing is written."""
         hours, most = self.datamodule.windowing.hours, self.model.predictor_config.max_hours
         if hours > most:
@@ -123,7 +144,6 @@ class TrainingCLI(LightningCLI):
         if weights := self.model.encoder_config.weights:
             content = read_checkpoint(Path(weights))
             self.datamodule.check_tokenizer(Path(weights), content[type(self.datamodule).__qualname__])
-        chain = PhaseChain.of_trainer(self.trainer)
         if chain.spans:
             chain.check_length(self.trainer, self.model)
         elif self.trainer.max_steps < 1:
@@ -135,11 +155,17 @@ class TrainingCLI(LightningCLI):
         if chain.spans:
             chain.check_start(int(content["global_step"]), PhasePosition(**content[CHECKPOINT_KEY]["position"]))
         self.model.on_load_checkpoint(content)
+        for logger in self.trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                # Points that an ended process logged behind the checkpoint would show twice.
+                logger._kwargs["purge_step"] = int(content["global_step"]) + 1
 
     @override
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
+        except StoppedBySignal:
+            raise
         except SystemExit:
             if self.trainer.interrupted:  # Lightning turns an interrupt into exit code 1
                 raise KeyboardInterrupt from None
@@ -149,7 +175,7 @@ class TrainingCLI(LightningCLI):
         """Leave ``last.ckpt`` at the very last step; LightningCLI calls this when training has ended."""
         config = self.config[self.subcommand].trainer
         if config.enable_checkpointing is not False and not config.fast_dev_run:
-            self.trainer.save_checkpoint(Path(self.config[self.subcommand].run) / "checkpoints" / "last.ckpt")
+            self.trainer.save_checkpoint(Path(self.config[self.subcommand].run) / "checkpoints" / "last.ckpt", weights_only=False)
 
 
 class RunConfig(SaveConfigCallback):
@@ -167,6 +193,7 @@ def run_training_cli() -> None:
     Raises:
         InputError: If something the user gave does not fit.
     """
+    register_strategy()
     with tempfile.TemporaryDirectory(prefix="clinjepa-") as scratch:
         TrainingCLI(
             ClinJEPA,
@@ -188,11 +215,11 @@ def run_training_cli() -> None:
         )
 
 
-def _continued_checkpoint(given: str | None, run: Path, trainer: Trainer) -> Path | None:
+def _continued_checkpoint(given: str | None, run: Path, chain: PhaseChain) -> Path | None:
     """The checkpoint that training continues: the one given, or the previous phase's in the run folder."""
     if given:
         return _named_checkpoint(given, run)
-    phases = PhaseChain.of_trainer(trainer).spans
+    phases = chain.spans
     if not phases or phases[0].start == 0:
         return None
     before = run / "checkpoints" / f"phase{phases[0].phase.follows}.ckpt"

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import numpy as np
 import polars as pl_frames
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import override
@@ -76,6 +77,7 @@ class TrajectoryDataModule(pl.LightningDataModule):
         self.token_folder = Path(token_folder) if token_folder else self.store.path / "tokens"
         self._tokens: TokenStore | None = None
         self._samples_at_load: int | None = None
+        self._step_sampler: EndlessBatchSampler | None = None
 
     @override
     def prepare_data(self) -> None:
@@ -128,6 +130,15 @@ class TrajectoryDataModule(pl.LightningDataModule):
         windows = self.windows("train")
         sampler = EndlessBatchSampler(len(windows), self.batch_size, self.seed, rank, world, self.samples_trained)
         return self._loader(windows, batch_sampler=sampler)
+
+    def hours_of_step(self) -> NDArray[np.int64]:
+        """Hours of each window of the optimizer step under way, in the order of the stream, over all processes and micro-batches."""
+        if self._step_sampler is None:
+            windows = self.windows("train")
+            self._hours_W = windows.windows[:, 3]
+            self._step_sampler = EndlessBatchSampler(len(windows), self.batch_size, self.seed)
+        first = self.samples_trained
+        return self._hours_W[[self._step_sampler.sample(k) for k in range(first, first + self._samples_per_step)]]
 
     @property
     def samples_trained(self) -> int:

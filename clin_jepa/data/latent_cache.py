@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clin_jepa.data.token_store import TokenStore
+from clin_jepa.errors import InputError
 from clin_jepa.writable_folder import writable_folder
 
 # Tokens of a page: the texts that are encoded together when one of them is missing.
@@ -37,6 +38,9 @@ class LatentCache:
         encoder_fingerprint: Identity of the encoder's weights.
         latent_dim: Features of a latent.
         dtype: Number format on disk; ``float32`` returns what the encoder gave, ``bfloat16`` halves the file.
+        divide: Which pages this process encodes, given those that it misses; by default these. Where several processes share the files
+            and work in step, it divides the work among them, with None where this one only runs the encoder along with the others. Asked
+            again until it names none, so that all have read what they miss.
 
     Raises:
         InputError: If the folder cannot be written.
@@ -49,8 +53,9 @@ class LatentCache:
         encoder_fingerprint: str,
         latent_dim: int,
         dtype: Literal["float32", "bfloat16"] = "float32",
+        divide: Callable[[Sequence[int]], Sequence[int | None]] | None = None,
     ) -> None:
-        self.tokens, self.latent_dim = tokens, latent_dim
+        self.tokens, self.latent_dim, self._divide = tokens, latent_dim, divide or list
         self.dtype = getattr(torch, dtype)
         self.fingerprint = f"{encoder_fingerprint[:16]}-{tokens.fingerprint[:16]}-{dtype}"
         self.folder = folder / self.fingerprint
@@ -60,7 +65,7 @@ class LatentCache:
         if not (self.folder / "about.json").is_file():
             self._create(folder, about)
         kind = np.float32 if dtype == "float32" else np.uint16
-        self._latent_UD: NDArray[Any] = np.memmap(self.folder / "latents.bin", dtype=kind, mode="r+", shape=(tokens.n_texts, latent_dim))
+        self._latent_UD: NDArray[Any] = np.memmap(self.folder / "latents.bin", dtype=kind, mode="r", shape=(tokens.n_texts, latent_dim))
         self._page_U = _page_of_each_text(tokens)
         self._full_P: NDArray[np.uint8] = np.memmap(
             self.folder / "pages.bin", dtype=np.uint8, mode="r+", shape=(int(self._page_U[-1]) + 1,)
@@ -75,8 +80,7 @@ class LatentCache:
             size = 4 if about["dtype"] == "float32" else 2
             with (staging / "latents.bin").open("wb") as stream:
                 stream.truncate(self.tokens.n_texts * self.latent_dim * size)
-            with (staging / "pages.bin").open("wb") as stream:
-                stream.truncate(int(_page_of_each_text(self.tokens)[-1]) + 1)
+            (staging / "pages.bin").write_bytes(bytes(int(_page_of_each_text(self.tokens)[-1]) + 1))
             (staging / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
             try:
                 os.rename(staging, self.folder)  # noqa: PTH104 - fails, unlike replace, where another process was first
@@ -106,23 +110,43 @@ class LatentCache:
             ``[U, D]`` float32 on the device of ``text_ids``.
         """
         ids = text_ids.cpu().numpy()
-        for page in self.missing(ids):
-            self._encode_page(int(page), encode)
+        while pages := self._divide(self.missing(ids).tolist()):
+            for page in pages:
+                self._encode_page(page, encode)
         rows = torch.from_numpy(np.ascontiguousarray(self._latent_UD[ids]))
         if self.dtype == torch.bfloat16:
             rows = rows.view(torch.bfloat16)
         return rows.to(text_ids.device, torch.float32)
 
-    def _encode_page(self, page: int, encode: Encode) -> None:
+    def _encode_page(self, page: int | None, encode: Encode) -> None:
+        if page is None:
+            with torch.no_grad():
+                encode(torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.int64))
+            return
         first, last = np.searchsorted(self._page_U, [page, page + 1])
         token_N, length_U = self.tokens.gather(np.arange(first, last))
         with torch.no_grad():
             latent_UD = encode(torch.from_numpy(token_N), torch.from_numpy(length_U)).to("cpu", self.dtype).contiguous()
         rows = latent_UD.view(torch.uint16).numpy() if self.dtype == torch.bfloat16 else latent_UD.numpy()
-        self._latent_UD[first:last] = rows
-        self._latent_UD.flush()  # type: ignore[attr-defined]
+        self._write_rows(int(first), rows)
+        # Only now: whatever ends the process or the power, a page that counts as encoded has its rows.
         self._full_P[page] = 1
         self.encoded_texts += int(last - first)
+
+    def _write_rows(self, first: int, rows: NDArray[Any]) -> None:
+        """Bring rows to disk by writing, not through the memory map: on a full disk that would end the process without a word."""
+        path = self.folder / "latents.bin"
+        try:
+            with path.open("r+b") as file:
+                file.seek(first * rows[0].nbytes)
+                file.write(rows.tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise InputError(
+                f"latents cannot be written to {path} ({error.strerror}): make room, or encode anew at each step with "
+                "--model.latent_cache none"
+            ) from error
 
 
 def remove_other_caches(folder: Path, keep: str) -> None:
