@@ -187,7 +187,7 @@ class ClinJEPA(LightningModule):
             encoder=EncoderConfig(**{**settings.pop("encoder"), "weights": None}),
             predictor=PredictorConfig(**settings.pop("predictor")),
             optimization=OptimizationConfig(**settings.pop("optimization")),
-            anti_collapse=AntiCollapseConfig(**settings.pop("anti_collapse")),
+            anti_collapse=AntiCollapseConfig(**settings.pop("anti_collapse", {})),
             **settings,
         )
         module.configure_model()

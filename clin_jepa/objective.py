@@ -11,9 +11,7 @@ from torch import Tensor
 Reduction = Literal["mean", "sum"]
 
 
-def masked_l1(
-    pred_BTD: Tensor, target_BTD: Tensor, valid_BT: Tensor, reduction: Reduction = "mean", total: int | None = None
-) -> Tensor:
+def masked_l1(pred_BTD: Tensor, target_BTD: Tensor, valid_BT: Tensor, reduction: Reduction = "mean", total: int | None = None) -> Tensor:
     """Absolute error, mean over valid hours, and over features the mean or the sum.
 
     Args:

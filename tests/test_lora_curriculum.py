@@ -11,7 +11,7 @@ from clin_jepa.data import datamodule
 from clin_jepa.evaluation.finished_run import open_run
 from clin_jepa.module import ClinJEPA
 from tests.language_models import save_language_model
-from tests.training_runs import RECORDER, Recorder, Run, Step, curriculum, differs, phase
+from tests.training_runs import RECORDER, GradientLog, Recorder, Run, Step, curriculum, differs, phase
 
 TEXT = torch.tensor([5, 6, 7, 8, 0]), torch.tensor([5])
 
@@ -63,6 +63,32 @@ def test_the_online_adapter_moves_in_joint_refinement_only(finished: tuple[Run, 
 def test_the_target_adapter_equals_the_online_one_after_hard_sync(finished: tuple[Run, list[Step]]) -> None:
     after = finished[1][-1].after
     assert not differs(after["target"], after["encoder"])
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_gradients_reach_what_a_phase_trains_and_nothing_else(base: Path, run: Run, checkpointing: bool) -> None:
+    GradientLog.steps = []
+    log = {"class_path": "tests.training_runs.GradientLog"}
+    over = {**settings(base, activation_checkpointing=checkpointing)}
+    over["model"]["optimization"] = {"encoder_lr": 1e-3}
+    assert run.fit([*curriculum(), log], over=over) == 0
+
+    assert {number for number, _ in GradientLog.steps} == {1, 2, 3, 5}
+    adapters = set(run.weights("phase2", "encoder."))
+    for number, reached in GradientLog.steps:
+        encoder = {name for name in reached if not name.startswith("predictor.")}
+        assert any(name.startswith("predictor.") for name in reached)
+        # A freshly made adapter's B is zero, so that its A gets its first gradient one step later.
+        assert encoder <= {name for name in adapters if ".online." in name} if number == 2 else not encoder, number
+    last_joint = [reached for number, reached in GradientLog.steps if number == 2][-1]
+    assert {name for name in adapters if ".online." in name} <= last_joint
+
+    moments = {name: run.checkpoint(name)["optimizer_states"][0] for name in ("phase1", "phase2", "phase5")}
+    encoder_numbers = moments["phase1"]["param_groups"][0]["params"]
+    assert not any(number in moments["phase1"]["state"] for number in encoder_numbers)
+    for number in encoder_numbers:
+        for name, value in moments["phase2"]["state"][number].items():
+            assert torch.equal(value, moments["phase5"]["state"][number][name])
 
 
 @pytest.mark.parametrize("stop_after", [5, 9])

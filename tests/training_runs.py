@@ -150,6 +150,18 @@ class Recorder(Callback):
         Recorder.steps.append(Step(trainer.global_step, self._phase, self._regime, self._before, _weights(pl_module), samples))
 
 
+class GradientLog(Callback):
+    """Keeps, of each optimizer step, its phase, and which parameters have a gradient other than zero."""
+
+    steps: ClassVar[list[tuple[int, frozenset[str]]]] = []
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        assert isinstance(pl_module, ClinJEPA)
+        named = pl_module.named_parameters()
+        reached = frozenset(name for name, p in named if p.grad is not None and bool(p.grad.count_nonzero()))
+        GradientLog.steps.append((pl_module.position.number, reached))
+
+
 class InterruptAt(Callback):
     """Interrupts the run, as control-C does, in the middle of the batch after an optimizer step."""
 
