@@ -23,7 +23,7 @@ from clin_jepa.callbacks import (
     TensorBoardPage,
     Throughput,
 )
-from clin_jepa.callbacks.phase import PhaseChain
+from clin_jepa.callbacks.phase_chain import PhaseChain
 from clin_jepa.checkpoint import CHECKPOINT_KEY, AtomicCheckpointIO, read_checkpoint
 from clin_jepa.config_file_action import ReplacingConfigFile
 from clin_jepa.data.datamodule import TrajectoryDataModule

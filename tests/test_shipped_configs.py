@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from clin_jepa.callbacks import EMAAlignment
-from clin_jepa.callbacks.phase import PhaseChain
+from clin_jepa.callbacks.phase_chain import PhaseChain
 from clin_jepa.shipped_configs import config_folder
 from tests.training_runs import STARTS, Run, clinjepa, curriculum, merged, phase, phases_finished, write_config
 

@@ -9,7 +9,8 @@ import yaml
 from lightning.pytorch import Callback
 
 from clin_jepa.callbacks import EMAAlignment, HardSync, JointRefinement, PredictorFinalization, PredictorWarmup
-from clin_jepa.callbacks.phase import Phase, PhaseChain
+from clin_jepa.callbacks.phase import Phase
+from clin_jepa.callbacks.phase_chain import PhaseChain
 from clin_jepa.errors import InputError
 from tests.training_runs import Run, differences, phase
 
