@@ -8,6 +8,8 @@ _WARNINGS = (
     ".*Checkpoint directory .* exists and is not empty.*",  # phases share their run's folder, guarded by our own check
     ".*callbacks used to create the checkpoint need to be provided.*",  # a phase's state is the module's
     "The dirpath has changed from .*",  # a phase may continue in a folder of its own
+    r"It is recommended to use `self.log\('(collapse|rollout|step)",  # every process validates all windows, so the figures are equal
+    "FSDP2-wrapped module .* returned a view tensor.*",  # nobody changes the predictor's output in place
     ".*is_gradient_checkpointing.*",  # peft 0.21 on transformers 5.23
     ".*isinstance.treespec, LeafSpec.*",  # Lightning 2.6 on torch 2.13
 )

@@ -1,5 +1,6 @@
 """The plan of a curriculum: what each phase is asked to do, and the chain that the phases of a run form."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -225,7 +226,7 @@ class PhaseChain:
             table.add_column(column, justify="right" if column in ("steps", "from", "to") else "left")
         for row in self.rows():
             table.add_row(*(f"{value:g}" if isinstance(value, float) else str(value) for value in row.values()))
-        Console().print(table)
+        Console(width=None if sys.stdout.isatty() else 120).print(table)
 
     @rank_zero_only
     def _dump(self, run: Path) -> None:

@@ -13,6 +13,9 @@ from clin_jepa.data.windows import Windowing
 from clin_jepa.errors import InputError
 from clin_jepa.module import ClinJEPA
 
+# Number of the curriculum's last phase.
+_LAST_NUMBER = 5
+
 
 @dataclass(frozen=True)
 class FinishedRun:
@@ -40,21 +43,19 @@ def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str
 
     Args:
         run: The run folder.
-        checkpoint: A checkpoint of it; by default that of phase 5.
+        checkpoint: A checkpoint of it; by default that of its last phase.
         store: A trajectory store; by default the one trained on.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
-        InputError: If the folder is no run, phase 5 is not finished, or a file does not fit.
+        InputError: If the folder is no run, its last phase is not finished, or a file does not fit.
     """
     if not (run / "config.yaml").is_file():
         raise InputError(f"{run} is not a run folder (no config.yaml in it): give the folder that 'clinjepa fit --run' named")
-    path = checkpoint or run / "checkpoints" / "phase5.ckpt"
-    if checkpoint is None and not path.is_file():
-        raise InputError(
-            f"{run} has no finished phase 5 ({path} is missing): finish the curriculum, or name a checkpoint with --checkpoint"
-        )
+    path = checkpoint or _last_phase_checkpoint(run)
     content = read_checkpoint(path)
+    if checkpoint is None:
+        _check_is_the_end(path, content)
     settings = dict(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"])
     settings["windowing"] = Windowing(**settings["windowing"])
     # Links are not written into the saved config; the checkpoint knows what they were.
@@ -70,6 +71,36 @@ def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str
     data = TrajectoryDataModule(**settings)
     data.check_tokenizer(path, content[TrajectoryDataModule.__qualname__])
     return FinishedRun(run, path, step, history, module, data)
+
+
+def _last_phase_checkpoint(run: Path) -> Path:
+    """The checkpoint of the last phase in the run's own ``phases.yaml``; of phase 5 where there is none."""
+    listed = run / "phases.yaml"
+    rows = yaml.safe_load(listed.read_text(encoding="utf-8")) if listed.is_file() else []
+    phase = str(rows[-1]["phase"]) if rows else f"{_LAST_NUMBER}"
+    path = run / "checkpoints" / f"phase{phase.split()[0]}.ckpt"
+    if not path.is_file():
+        raise InputError(
+            f"{run} has no finished phase {phase} ({path} is missing): finish the curriculum, or name a checkpoint with --checkpoint"
+        )
+    newest = max(path.parent.glob("phase[0-5].ckpt"))
+    if newest != path:
+        raise InputError(
+            f"{run} was last asked for phase {phase} but holds {newest.name} of an earlier training: train the phases that are to follow, "
+            "or name a checkpoint with --checkpoint"
+        )
+    return path
+
+
+def _check_is_the_end(path: Path, content: dict[str, Any]) -> None:
+    """Refuse the end of one of several phases that are trained one at a time; what tells is the schedule, which spans them all."""
+    about, position = content[CHECKPOINT_KEY], content[CHECKPOINT_KEY]["position"]
+    planned = int(content["global_step"]) + position["skipped"]
+    if position["number"] < _LAST_NUMBER and planned < about["schedule_steps"]:
+        raise InputError(
+            f"{path} ends phase {position['number']} {position['name']} at step {planned} of {about['schedule_steps']}, and no finished "
+            "phase follows it: train the phases that are missing, or name this checkpoint with --checkpoint"
+        )
 
 
 def _monitor_state(checkpoint: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 import torch
 
 from clin_jepa.data.datamodule import TrajectoryDataModule
+from clin_jepa.errors import InputError
+from clin_jepa.evaluation.finished_run import open_run
 from clin_jepa.module import ClinJEPA
-from tests.training_runs import TOTAL_STEPS, Run, clinjepa, curriculum
+from tests.training_runs import STARTS, TOTAL_STEPS, Run, clinjepa, curriculum, phase
 
 CONTEXT, HORIZON = 8, 12
 
@@ -86,14 +89,54 @@ def test_the_report_is_written_and_nothing_of_a_patient_is_in_it(metrics: dict[s
         assert not re.search(rf"(?<![\d.]){stay_id}(?!\d)", page)
 
 
-def test_a_run_without_phase_5_is_refused(small_store_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = Run(small_store_path, tmp_path / "run")
-    assert run.fit(curriculum(2, 3, 4, 5)) == 0
+def test_a_run_stopped_within_its_curriculum_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.fit(curriculum(), "--trainer.max_steps", str(STARTS[2] + 1)) == 0
 
     assert clinjepa("evaluate", "--run", run.folder) == 2
 
-    assert "no finished phase 5" in capsys.readouterr().err
+    assert "has no finished phase 5 predictor_finalization" in capsys.readouterr().err
     assert not (run.folder / "evaluation").exists()
+
+
+def test_a_run_that_is_to_end_with_another_phase_is_opened_there(run: Run) -> None:
+    co_training = {"class_path": "clin_jepa.callbacks.CoTraining", "init_args": {"steps": TOTAL_STEPS, "stop_gradient": False}}
+    assert run.fit([co_training]) == 0
+
+    assert open_run(run.folder, None, None, "cpu").checkpoint == run.checkpoint_path("phase2")
+
+
+def test_phases_trained_one_at_a_time_are_a_run_once_the_last_is_there(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.fit([phase(1)]) == 0
+    assert clinjepa("evaluate", "--run", run.folder) == 2
+    assert f"ends phase 1 predictor_warmup at step {STARTS[2]} of {TOTAL_STEPS}, and no finished phase" in capsys.readouterr().err
+    assert open_run(run.folder, run.checkpoint_path("phase1"), None, "cpu").step == STARTS[2]
+
+    assert run.fit([phase(2, start=STARTS[2]), phase(3), phase(4)]) == 0
+    assert run.fit([phase(5, start=STARTS[5])]) == 0
+    assert open_run(run.folder, None, None, "cpu").checkpoint == run.checkpoint_path("phase5")
+
+
+@pytest.fixture
+def copied(in_one_go: Run, tmp_path: Path) -> Run:
+    """A finished run whose files a test may change."""
+    shutil.copytree(in_one_go.folder, tmp_path / "copied")
+    return Run(in_one_go.store, tmp_path / "copied")
+
+
+def test_a_run_that_does_not_list_its_phases_is_opened_at_phase_5(copied: Run) -> None:
+    (copied.folder / "phases.yaml").unlink()
+    assert open_run(copied.folder, None, None, "cpu").checkpoint == copied.checkpoint_path("phase5")
+
+    copied.checkpoint_path("phase5").unlink()
+    with pytest.raises(InputError, match=r"has no finished phase 5 \("):
+        open_run(copied.folder, None, None, "cpu")
+
+
+def test_a_run_that_was_asked_to_train_an_earlier_phase_again_is_refused(copied: Run) -> None:
+    (copied.folder / "phases.yaml").write_text("- {phase: 2 joint_refinement}\n")
+
+    with pytest.raises(InputError, match=r"was last asked for phase 2 joint_refinement but holds phase5\.ckpt of an earlier training"):
+        open_run(copied.folder, None, None, "cpu")
 
 
 def test_a_store_with_another_tokenizer_is_refused(in_one_go: Run, store_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
