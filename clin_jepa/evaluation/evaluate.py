@@ -42,7 +42,7 @@ def evaluate(
 
     Args:
         run: Folder of a finished run.
-        checkpoint: Checkpoint to evaluate; by default that of phase 5.
+        checkpoint: Checkpoint to evaluate; by default that of the run's last phase.
         store: Trajectory store to evaluate on; by default the one trained on.
         split: Split to evaluate on.
         context_hours: True hours before each forecast.
