@@ -24,13 +24,13 @@ LAYOUTS = {
 }
 
 
-def assert_equal_runs(run: Run, expected: Run, *names: str) -> None:
+def assert_equal_runs(run: Run, expected: Run, *names: str, tolerance: float = TOLERANCE) -> None:
     """Every weight within the tolerance; prints the largest difference."""
     for name in names:
         found = largest_difference(run, expected, name)
         print(f"{run.folder.name} {name}: largest difference", ", ".join(f"{part} {value:.1e}" for part, value in found.items()))
         assert found.pop("optimizer") <= OF_MOMENTS, name
-        assert max(found.values()) <= TOLERANCE, (name, found)
+        assert max(found.values()) <= tolerance, (name, found)
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +130,8 @@ def test_an_anti_collapse_term_is_that_of_all_processes_windows(small_store_path
         result = fit(each, layout, "--trainer.max_steps", str(STEPS[1] + STEPS[2]), over=over)
         assert result.returncode == 0, result.stdout
 
-    assert_equal_runs(runs[FSDP], runs[ONE], "phase2")
+    # SIGReg's statistic is N times a squared difference of means, and so is their rounding; its gradient has a proof of its own.
+    assert_equal_runs(runs[FSDP], runs[ONE], "phase2", tolerance=TOLERANCE if kind == "vicreg" else 1e-4)
 
 
 def test_a_sharded_run_gives_its_model_back(run: Run) -> None:
