@@ -69,7 +69,7 @@ def _arguments() -> argparse.Namespace:
 def _measure_size(hospital: Path, scale: float | None, arguments: argparse.Namespace) -> dict[str, Any]:
     limits = (arguments.memory_limit, str(arguments.threads))
     plain_output, store = arguments.folder / "plain", arguments.folder / "store"
-    plain_command = [sys.executable, "-m", "benchmarks.plain_binning", str(hospital), str(plain_output), *limits]
+    plain_command = [sys.executable, "-m", "benchmarks.plain.binning", str(hospital), str(plain_output), *limits]
     words = ["extract", "--source", "mimic_iv", "--input", str(hospital), "--output", str(store)]
     command = [sys.executable, "-m", "clin_jepa.cli", *words, "--memory_limit", limits[0], "--threads", limits[1]]
     plain, ours = [], []

@@ -124,6 +124,16 @@ class TextEncoder(nn.Module):
                 total = total + checkpoint(self._summed_cross_entropy, source[chunk], wanted[chunk], use_reentrant=False)
         return total / n_predicted + self._idle_passes(n_passes - len(packs), token_N)
 
+    def useful_share(self, length_U: Tensor) -> float:
+        """Share of the positions computed for some texts that hold a token, 0 to 1; attention on a CPU pads within a pack.
+
+        Args:
+            length_U: Tokens of each text, ``[U]`` int64.
+        """
+        length_U = length_U.cpu()
+        packs = [Packing(length_U[pack], torch.device("cpu")) for pack in plan_packs(length_U, self.config.tokens_per_pack)]
+        return int(length_U.sum()) / sum(packing.positions for packing in packs)
+
     @contextmanager
     def target_weights(self) -> Iterator[None]:
         """Run the frozen base with the target adapter; the online adapter is back afterwards, as trainable as before."""

@@ -25,11 +25,12 @@ from clin_jepa.data.shared_work import divide_pages
 from clin_jepa.encoder import TextEncoder
 from clin_jepa.errors import InputError
 from clin_jepa.language_model import EncoderConfig
-from clin_jepa.objective import Reduction, masked_l1, rollout_loss, rollout_starts, teacher_forced_loss
+from clin_jepa.objective import Reduction, hours_from, masked_l1, rollout_loss, rollout_starts, teacher_forced_loss
 from clin_jepa.optimization import OptimizationConfig, build_optimizer, clip_each_group, warmup_then_cosine
 from clin_jepa.predictor import LatentTrajectoryPredictor, PredictorConfig
 from clin_jepa.regime import Regime
 from clin_jepa.shards import norm
+from clin_jepa.step_share import StepPlace, StepShare
 from clin_jepa.target import TargetEncoder
 
 
@@ -63,36 +64,6 @@ class Latents:
     static_BD: Tensor
     state_BTD: Tensor
     action_BTD: Tensor
-
-
-@dataclass(frozen=True)
-class StepPlace:
-    """Where a micro-batch stands in its optimizer step.
-
-    Args:
-        micro_batch: Its number, from 0.
-        micro_batches: How many the step accumulates.
-    """
-
-    micro_batch: int = 0
-    micro_batches: int = 1
-
-
-@dataclass(frozen=True)
-class StepShare:
-    """What one process's micro-batch is of an optimizer step.
-
-    Args:
-        scale: Parts that the step is cut into.
-        hours: Hours of the whole step that have a next one.
-        rollouts: Windows of the whole step that are long enough for a rollout.
-        uniform_B: Random numbers in [0, 1) of this part's windows, ``[B]``.
-    """
-
-    scale: int
-    hours: int
-    rollouts: int
-    uniform_B: Tensor
 
 
 class ClinJEPA(LightningModule):
@@ -255,17 +226,15 @@ class ClinJEPA(LightningModule):
             latent_UD = cache.latents(batch.text_id_U, self.encoder)
         return self.normalized(latent_UD)
 
-    def target_state_latents(self, batch: TrajectoryBatch, online_UD: Tensor) -> Tensor:
-        """Latents that predictions are compared with, ``[B, T, D]``, without gradient (but for ``online_with_gradient``).
+    def online_target_latents(self, batch: TrajectoryBatch, online_UD: Tensor) -> Tensor:
+        """State latents of the online encoder that predictions are compared with, ``[B, T, D]``.
 
-        Padded hours hold those of some real text.
+        Without gradient, but for ``online_with_gradient``. Padded hours hold those of some real text.
         """
-        if self.regime.target == "ema":
-            return self.encoded_by_target(batch)
         return (online_UD if self.regime.target == "online_with_gradient" else online_UD.detach())[batch.state_BT]
 
     def encoded_by_target(self, batch: TrajectoryBatch) -> Tensor:
-        """State latents of the target encoder, whatever the regime, ``[B, T, D]``; arguments and padding as in `target_state_latents`."""
+        """State latents of the target encoder, whatever the regime, ``[B, T, D]``, without gradient; padding as for the online ones."""
         used_U, place_BT = torch.unique(batch.state_BT, return_inverse=True)
         token_N, length_U = _select_texts(batch.token_N, batch.length_U, used_U)
         return self.normalized(self.target(token_N, length_U))[place_BT]
@@ -278,8 +247,14 @@ class ClinJEPA(LightningModule):
         """The latents as predictor and target see them: layer-normed if so configured, else unchanged."""
         return layer_norm(latent_UD, latent_UD.shape[-1:]) if self.normalize_latents else latent_UD
 
+    def latents_from(self, cache: LatentCache | None) -> None:
+        """Read the frozen encoder's latents from a cache, until the regime changes, where no trainer provides one."""
+        self._cache = cache
+
     def _frozen_cache(self) -> LatentCache | None:
-        datamodule = getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
+        if self._trainer is None:
+            return self._cache
+        datamodule = getattr(self._trainer, "datamodule", None)
         if self.latent_cache == "none" or datamodule is None:
             return None
         if self._cache is None:
@@ -315,7 +290,7 @@ class ClinJEPA(LightningModule):
             loss = self.encoder.next_token_loss(batch.token_N, batch.length_U)
             parts = {"next_token_loss": loss}
         else:
-            parts = self._losses(batch)
+            parts = self.losses(batch, self._share(batch))
             loss = torch.stack(list(parts.values())).sum()
             parts = {f"loss_{name}": value for name, value in parts.items()}
         self._log_step({"train/loss": loss, **{f"train/{name}": value for name, value in parts.items()}})
@@ -347,48 +322,52 @@ class ClinJEPA(LightningModule):
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         return self.completes_step and self.trainer.global_step % max(every, 1) == 0
 
-    def _share(self, batch: TrajectoryBatch) -> "StepShare":
+    def _share(self, batch: TrajectoryBatch) -> StepShare:
         """What this batch is of its optimizer step: all processes' micro-batches together are one large batch, however it is cut."""
         trainer = self.trainer
         datamodule: Any = getattr(trainer, "datamodule", None)
-        parts, first = 1, 0
-        hours_S = batch.n_hours.cpu()
-        if hasattr(datamodule, "hours_of_step"):
-            parts = trainer.world_size * self._place.micro_batches
-            first = (self._place.micro_batch * trainer.world_size + trainer.global_rank) * batch.n_windows
-            hours_S = torch.from_numpy(datamodule.hours_of_step())
-        random = torch.Generator().manual_seed(self._step_seed())
-        uniform_S = torch.rand(len(hours_S), generator=random)
-        return StepShare(
-            scale=parts,
-            hours=int((hours_S - 1).sum()),
-            rollouts=int((hours_S > self.horizon).sum()),
-            uniform_B=uniform_S[first : first + batch.n_windows],
+        if not hasattr(datamodule, "hours_of_step"):
+            return StepShare.all_of_it(batch, self.horizon, self._step_seed())
+        first = (self._place.micro_batch * trainer.world_size + trainer.global_rank) * batch.n_windows
+        return StepShare.part_of(
+            torch.from_numpy(datamodule.hours_of_step()),
+            self.horizon,
+            self._step_seed(),
+            parts=trainer.world_size * self._place.micro_batches,
+            own=slice(first, first + batch.n_windows),
         )
 
-    def _losses(self, batch: TrajectoryBatch) -> dict[str, Tensor]:
-        share = self._share(batch)
+    def losses(self, batch: TrajectoryBatch, share: StepShare) -> dict[str, Tensor]:
+        """The terms of the training loss under the current regime, by name; their sum is what a step minimises.
+
+        Args:
+            batch: Windows of one micro-batch of one process.
+            share: What they are of the optimizer step.
+        """
+        # The EMA target first: what its pass needs is gone before the online pass begins to keep activations.
+        target_BTD = self.encoded_by_target(batch) if self.regime.target == "ema" else None
         online_UD = self.online_latents(batch)
-        target_BTD = self.target_state_latents(batch, online_UD)
+        if target_BTD is None:
+            target_BTD = self.online_target_latents(batch, online_UD)
         latents = self.arrange(online_UD, batch)
-
-        def predict(state_BTD: Tensor) -> Tensor:
-            predicted: Tensor = self.predictor(latents.static_BD, state_BTD, latents.action_BTD)
-            return predicted
-
-        pred_BTD = predict(latents.state_BTD)
-        forced = teacher_forced_loss(pred_BTD, target_BTD, batch.mask_BT, self.reduction, share.hours)
         start_B = rollout_starts(batch.n_hours, self.horizon, share.uniform_B)
-        chained = self.regime.rollout == "chained"
-        rollout = rollout_loss(
-            predict, pred_BTD, latents.state_BTD, target_BTD, start_B, self.horizon, chained, self.reduction, share.rollouts
-        )
+        first_B = start_B.clamp(min=0)
+        if self.regime.rollout == "chained":
+            pred_BTD, rolled_BRD = self.predictor.forward_with_rollouts(
+                latents.static_BD, latents.state_BTD, latents.action_BTD, first_B, self.horizon
+            )
+        else:
+            pred_BTD = self.predictor(latents.static_BD, latents.state_BTD, latents.action_BTD)
+            rolled_BRD = hours_from(pred_BTD, first_B, self.horizon)
+        forced = teacher_forced_loss(pred_BTD, target_BTD, batch.mask_BT, self.reduction, share.hours)
+        wanted_BRD = hours_from(target_BTD, first_B + 1, self.horizon)
+        rollout = rollout_loss(rolled_BRD, wanted_BRD, start_B >= 0, self.reduction, share.rollouts)
         # Processes and micro-batches average their gradients; these are parts of one sum.
         losses = {"teacher_forced": forced * share.scale, "rollout": rollout * share.scale}
         if self.regime.train_encoder and self.anti_collapse.kind != "none":
             state_ND = latents.state_BTD[batch.mask_BT]
             # Of all processes' latents already, on each of them.
-            losses["anti_collapse"] = anti_collapse_loss(state_ND, self.anti_collapse, self._step_seed())
+            losses["anti_collapse"] = anti_collapse_loss(state_ND, self.anti_collapse, share.seed)
         return losses
 
     @override

@@ -1,8 +1,7 @@
 """The training objective: teacher forcing plus a short rollout, both L1 in latent space. Pure functions of tensors."""
 
-# Shapes: B windows, T hours, D latent features.
+# Shapes: B windows, T hours, R steps of a rollout, D latent features.
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -82,47 +81,39 @@ def rollout_starts(n_hours_B: Tensor, horizon: int, uniform_B: Tensor) -> Tensor
     return torch.where(room_B > 0, start_B, -1)
 
 
+def hours_from(x_BTD: Tensor, first_B: Tensor, hours: int) -> Tensor:
+    """A run of hours of each window, from an hour of its own.
+
+    Args:
+        x_BTD: Values by hour, ``[B, T, D]``.
+        first_B: First hour of each window's run, ``[B]`` int64, not negative.
+        hours: Length of the runs, R; hours beyond the last one repeat it.
+
+    Returns:
+        ``[B, R, D]``.
+
+    >>> hours_from(torch.arange(8.0).reshape(2, 4, 1), torch.tensor([0, 2]), 3).squeeze(-1).tolist()
+    [[0.0, 1.0, 2.0], [6.0, 7.0, 7.0]]
+    """
+    hour_BR = first_B[:, None] + torch.arange(hours, device=first_B.device)
+    return x_BTD[torch.arange(len(first_B), device=first_B.device)[:, None], hour_BR.clamp(max=x_BTD.shape[1] - 1)]
+
+
 def rollout_loss(
-    predict: Callable[[Tensor], Tensor],
-    pred_BTD: Tensor,
-    state_BTD: Tensor,
-    target_BTD: Tensor,
-    start_B: Tensor,
-    horizon: int,
-    chained: bool,
-    reduction: Reduction = "mean",
-    total: int | None = None,
+    rolled_BRD: Tensor, target_BRD: Tensor, taking_part_B: Tensor, reduction: Reduction = "mean", total: int | None = None
 ) -> Tensor:
     """L1 error of a rollout from one start in each window, mean over its steps.
 
     Args:
-        predict: The predictor as a function of the states alone: ``[B, T, D]`` to ``[B, T, D]``. It is called as often whatever the
-            windows are, so that sharded predictors stay in step.
-        pred_BTD: Its predictions on the true states, at hour k that of hour k+1.
-        state_BTD: Input latents of the states.
-        target_BTD: Target latents, at hour k that of hour k.
-        start_B: Last true hour of each window, -1 where the window takes no part, ``[B]`` int64.
-        horizon: Steps; step j predicts hour start + j.
-        chained: Whether step j consumes the prediction of step j-1 (gradient flows through it) instead of the true state.
+        rolled_BRD: Predictions of the R hours after the start, ``[B, R, D]``: chained, each made from the one before, or teacher-forced.
+        target_BRD: Target latents of these hours, ``[B, R, D]``.
+        taking_part_B: Whether a window is long enough to take part, ``[B]`` bool.
         reduction: Over features.
         total: Windows that each step's sum is divided by; by default those that take part here. As in `masked_l1`.
 
     Returns:
         Scalar; 0 (with a graph) where every window is too short.
     """
-    taking_part_B = start_B >= 0
     divisor = max(int(taking_part_B.sum()) if total is None else total, 1)
-    row_B = torch.arange(len(start_B), device=start_B.device)
-    last = state_BTD.shape[1] - 1
-    hour_B = start_B.clamp(min=0)
-    losses: list[Tensor] = []
-    for _ in range(horizon):
-        # A window that takes no part goes along, within its padding, at weight zero.
-        step_BD, wanted_BD = pred_BTD[row_B, hour_B.clamp(max=last)], target_BTD[row_B, (hour_B + 1).clamp(max=last)]
-        error_B = _over_features((step_BD - wanted_BD).abs(), reduction)
-        losses.append(torch.where(taking_part_B, error_B, 0.0).sum() / divisor)
-        hour_B = hour_B + 1
-        if chained and len(losses) < horizon:
-            state_BTD = state_BTD.index_put((row_B, hour_B.clamp(max=last)), step_BD.to(state_BTD.dtype))
-            pred_BTD = predict(state_BTD)
-    return torch.stack(losses).mean()
+    error_BR = _over_features((rolled_BRD - target_BRD).abs(), reduction)
+    return torch.where(taking_part_B[:, None], error_BR, 0.0).sum(dim=0).div(divisor).mean()

@@ -72,6 +72,11 @@ class Packing:
         return _buckets(self.length_U, self.device)
 
     @property
+    def positions(self) -> int:
+        """Positions that the bucketed attention computes, padding included; linear layers compute the tokens alone."""
+        return sum(bucket.n_texts * bucket.longest for bucket in self.buckets)
+
+    @property
     def longest(self) -> int:
         """Tokens of the longest text."""
         return int(self.length_U[-1])

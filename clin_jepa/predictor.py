@@ -45,8 +45,38 @@ class PredictorConfig:
             raise InputError(f"--model.predictor {self}: sizes must be at least 1 and width a multiple of heads")
 
 
-# Keys and values of one layer, [B, H, S, F] each; empty before its first hours.
-LayerCache = list[Tensor]
+class KeyValues:
+    """Keys and values that one layer has seen so far, ``[B, H, S, F]`` each.
+
+    Args:
+        room: Positions to make room for at the first use, so that later ones are written in place; without gradient only. By default
+            every addition makes new tensors, through which gradient flows.
+    """
+
+    def __init__(self, room: int = 0) -> None:
+        self.room = room
+        self.length = 0
+        self._key: Tensor | None = None
+        self._value: Tensor | None = None
+
+    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add those of further positions, ``[B, H, S', F]``.
+
+        Returns:
+            All keys and all values, the new ones last.
+        """
+        before, self.length = self.length, self.length + key.shape[2]
+        if self.room:
+            if self._key is None or self._value is None:
+                shape = (*key.shape[:2], self.room, key.shape[3])
+                self._key, self._value = key.new_empty(shape), value.new_empty(shape)
+            self._key[:, :, before : self.length] = key
+            self._value[:, :, before : self.length] = value
+            return self._key[:, :, : self.length], self._value[:, :, : self.length]
+        if self._key is not None and self._value is not None:
+            key, value = torch.cat([self._key, key], dim=2), torch.cat([self._value, value], dim=2)
+        self._key, self._value = key, value
+        return key, value
 
 
 class LatentTrajectoryPredictor(nn.Module):
@@ -96,8 +126,54 @@ class LatentTrajectoryPredictor(nn.Module):
             x_BSW = block(x_BSW, mask_SS)
         return self._read(x_BSW[:, 1::2], state_BTD)
 
+    def forward_with_rollouts(
+        self, static_BD: Tensor, state_BTD: Tensor, action_BTD: Tensor, start_B: Tensor, horizon: int
+    ) -> tuple[Tensor, Tensor]:
+        """Teacher-forced predictions at every hour, and a rollout from one hour of each window that consumes its own predictions.
+
+        The first step of the rollout is the teacher-forced prediction at the start; each further one adds one hour to the keys and values
+        of the hours up to the start, which the teacher-forced pass has computed already. Gradient flows through all of it. Without
+        dropout this equals a pass over the whole sequence for each step, in which the predictions stand in for the states.
+
+        Args:
+            static_BD: Latent of the static text, ``[B, D]``.
+            state_BTD: Latents of the states, ``[B, T, D]``; padding may only be on the right.
+            action_BTD: Latents of the actions, ``[B, T, D]``.
+            start_B: Last true hour of each rollout, ``[B]`` int64, in ``[0, T)``.
+            horizon: Steps of the rollouts, R; a step beyond the last hour of the window is taken at that hour.
+
+        Returns:
+            ``[B, T, D]``, as `forward` gives it, and ``[B, R, D]``: predictions of hours ``start_B + 1`` to ``start_B + R``.
+
+        Raises:
+            InputError: If the sequence is longer than the learned positions.
+        """
+        x_BSW = self._embed(static_BD, state_BTD, action_BTD)
+        hours = state_BTD.shape[1]
+        mask_SS = block_causal_mask(hours, x_BSW.device)
+        seen = [KeyValues() for _ in self.blocks]
+        for block, keys in zip(self.blocks, seen, strict=True):
+            x_BSW = block(x_BSW, mask_SS, keys)
+        forced_BTD = self._read(x_BSW[:, 1::2], state_BTD)
+        row_B = torch.arange(len(start_B), device=start_B.device)
+        rolled = [forced_BTD[row_B, start_B]]
+        mask_BS = _hour_of_position(hours, start_B.device) <= start_B[:, None] + 1
+        for step in range(1, horizon):
+            hour_B = (start_B + step).clamp(max=hours - 1)
+            pair_B2D = torch.stack([self.state_input(rolled[-1]), self.action_input(action_BTD[row_B, hour_B])], dim=1)
+            pair_B2W = pair_B2D + self.positions[torch.stack([2 * hour_B + 1, 2 * hour_B + 2], dim=1)]
+            mask_BS = torch.cat([mask_BS, mask_BS.new_ones(len(mask_BS), 2)], dim=1)
+            mask_B12S = mask_BS[:, None, None].expand(-1, -1, 2, -1)
+            for block, keys in zip(self.blocks, seen, strict=True):
+                pair_B2W = block(pair_B2W, mask_B12S, keys)
+            rolled.append(self._read(pair_B2W[:, 0], rolled[-1]))
+        return forced_BTD, torch.stack(rolled, dim=1)
+
+    @torch.no_grad()
     def rollout(self, static_BD: Tensor, state_BCD: Tensor, action_BKD: Tensor) -> Tensor:
         """Roll forward from the true first hours, each step consuming the step before; keys and values are kept, not recomputed.
+
+        For forecasts: without gradient.
 
         Args:
             static_BD: Latent of the static text, ``[B, D]``.
@@ -117,15 +193,15 @@ class LatentTrajectoryPredictor(nn.Module):
             raise ValueError(f"the rollout has {context} context hours but actions for {steps}")
         x_BSW = self._embed(static_BD, state_BCD, action_BKD[:, :context])
         mask_SS = block_causal_mask(context, x_BSW.device)
-        caches: list[LayerCache] = [[] for _ in self.blocks]
-        for block, cache in zip(self.blocks, caches, strict=True):
-            x_BSW = block(x_BSW, mask_SS, cache)
+        seen = [KeyValues(room=2 * steps + 1) for _ in self.blocks]
+        for block, keys in zip(self.blocks, seen, strict=True):
+            x_BSW = block(x_BSW, mask_SS, keys)
         state_BD = self._read(x_BSW[:, -2], state_BCD[:, -1])
         predictions = [state_BD]
         for hour in range(context, steps):
             pair_B2W = self._embed_hours(state_BD[:, None], action_BKD[:, hour : hour + 1], first_hour=hour)
-            for block, cache in zip(self.blocks, caches, strict=True):
-                pair_B2W = block(pair_B2W, None, cache)
+            for block, keys in zip(self.blocks, seen, strict=True):
+                pair_B2W = block(pair_B2W, None, keys)
             state_BD = self._read(pair_B2W[:, 0], state_BD)
             predictions.append(state_BD)
         return torch.stack(predictions, dim=1)
@@ -156,8 +232,13 @@ def block_causal_mask(hours: int, device: torch.device | None = None) -> Tensor:
     >>> block_causal_mask(2).int().tolist()
     [[1, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]]
     """
-    hour_S = (torch.arange(1 + 2 * hours, device=device) + 1) // 2
+    hour_S = _hour_of_position(hours, device)
     return hour_S[:, None] >= hour_S[None, :]
+
+
+def _hour_of_position(hours: int, device: torch.device | None = None) -> Tensor:
+    """Number of the hour at each position of a sequence, ``[1 + 2 * hours]`` int64: 0 for the static text, then from 1."""
+    return (torch.arange(1 + 2 * hours, device=device) + 1) // 2
 
 
 class _Block(nn.Module):
@@ -174,17 +255,15 @@ class _Block(nn.Module):
         self.contract = nn.Linear(config.feed_forward, config.width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x_BSW: Tensor, mask_SS: Tensor | None, cache: LayerCache | None = None) -> Tensor:
-        """The layer's output, ``[B, S, W]``; what it looks at is added to the cache, and what is there already is looked at too."""
+    def forward(self, x_BSW: Tensor, mask: Tensor | None, seen: KeyValues | None = None) -> Tensor:
+        """The layer's output, ``[B, S, W]``; its keys and values are added to those seen before, and all of them are looked at."""
         batch, length, width = x_BSW.shape
         qkv = self.query_key_value(self.attention_norm(x_BSW)).view(batch, length, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        if cache:
-            key, value = torch.cat([cache[0], key], dim=2), torch.cat([cache[1], value], dim=2)
-        if cache is not None:
-            cache[:] = [key, value]
+        if seen is not None:
+            key, value = seen.extend(key, value)
         dropout = self.attention_dropout if self.training else 0.0
-        seen = scaled_dot_product_attention(query, key, value, attn_mask=mask_SS, dropout_p=dropout)
-        x_BSW = x_BSW + self.dropout(self.attention_output(seen.transpose(1, 2).reshape(batch, length, width)))
+        read = scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+        x_BSW = x_BSW + self.dropout(self.attention_output(read.transpose(1, 2).reshape(batch, length, width)))
         result_BSW: Tensor = x_BSW + self.dropout(self.contract(gelu(self.expand(self.feed_forward_norm(x_BSW)))))
         return result_BSW

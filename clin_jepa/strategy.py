@@ -161,7 +161,8 @@ def shard_model(module: ClinJEPA, mesh: DeviceMesh) -> None:
     for block in module.predictor.blocks:
         _shard(block, mesh)
     _shard(module.predictor, mesh)
-    register_fsdp_forward_method(module.predictor, LatentTrajectoryPredictor.rollout.__name__)
+    for method in (LatentTrajectoryPredictor.rollout, LatentTrajectoryPredictor.forward_with_rollouts):
+        register_fsdp_forward_method(module.predictor, method.__name__)
     online = module.encoder.online_parameters()
     unaligned = [name for name, target in module.target.parameters_by_name().items() if not aligned(target, online[name])]
     if unaligned:

@@ -36,6 +36,47 @@ def test_cached_rollout_equals_the_uncached_one(context: int, residual: bool) ->
     torch.testing.assert_close(rolled, grown_BTD[:, context:], atol=1e-5, rtol=0)
 
 
+def recomputed(
+    model: LatentTrajectoryPredictor, static_BD: Tensor, state_BTD: Tensor, action_BTD: Tensor, start_B: Tensor, horizon: int
+) -> Tensor:
+    """Rollouts the plain way: a pass over the whole sequence for each step, with the predictions in place of the states."""
+    row_B, predicted_BTD, steps = torch.arange(len(start_B)), model(static_BD, state_BTD, action_BTD), []
+    for step in range(horizon):
+        steps.append(predicted_BTD[row_B, start_B + step])
+        state_BTD = state_BTD.index_put((row_B, start_B + step + 1), steps[-1])
+        predicted_BTD = model(static_BD, state_BTD, action_BTD)
+    return torch.stack(steps, dim=1)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("horizon", [1, 2, 4])
+def test_rollouts_from_kept_keys_equal_a_pass_for_each_step_in_value_and_gradient(horizon: int, residual: bool) -> None:
+    model, inputs, start_B = predictor(residual).double(), latents(), torch.tensor([0, 2, HOURS - 5])
+    weight_BRD = torch.randn(3, horizon, D, dtype=torch.double, generator=torch.Generator().manual_seed(2))
+
+    def outcome(keeps: bool) -> list[Tensor]:
+        model.zero_grad()
+        leaves = [x.double().requires_grad_() for x in inputs]
+        if keeps:
+            forced_BTD, rolled_BRD = model.forward_with_rollouts(*leaves, start_B, horizon)
+            torch.testing.assert_close(forced_BTD, model(*leaves))
+        else:
+            rolled_BRD = recomputed(model, *leaves, start_B, horizon)
+        (rolled_BRD * weight_BRD).sum().backward()
+        # Attention's key biases get no gradient but rounding.
+        return [rolled_BRD, *(x.grad for x in leaves), *(p.grad for p in model.parameters() if p.grad is not None)]
+
+    for kept, plain in zip(outcome(keeps=True), outcome(keeps=False), strict=True):
+        torch.testing.assert_close(kept, plain, atol=1e-12, rtol=1e-9)
+
+
+def test_a_rollout_past_the_end_of_a_window_stays_within_its_positions() -> None:
+    # Such a window takes no part in the loss; it only has to go along.
+    model, inputs = predictor(), latents()
+    _, rolled_BRD = model.forward_with_rollouts(*inputs, torch.full((3,), HOURS - 1), 4)
+    assert bool(rolled_BRD.isfinite().all())
+
+
 @pytest.mark.parametrize("changed", ["state", "action"])
 @torch.no_grad()
 def test_outputs_before_a_changed_hour_stay_the_same(changed: str) -> None:
