@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -19,6 +20,22 @@ CHECKPOINT_KEY = "clin_jepa"
 
 # Of what lies under that key; a later version that writes it otherwise counts up.
 FORMAT = 1
+
+# Without these a checkpoint can neither be continued nor evaluated.
+_PARTS = (
+    "state_dict",
+    "hyper_parameters",
+    "optimizer_states",
+    "lr_schedulers",
+    "loops",
+    "callbacks",
+    "global_step",
+    "TrajectoryDataModule",
+)
+_OWN_PARTS = ("position", "regime", "schedule_steps", "encoder")
+
+# A file's attribute in a zip archive: torch gives back memory as it finds it for a tensor that is marked as a folder.
+_FOLDER_ATTRIBUTE = 0x10
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -84,9 +101,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         path: The file.
 
     Raises:
-        InputError: If the file is missing, damaged, holds objects that loading would have to run code for, is not one of Clin-JEPA, or was
-            made by a newer version.
+        InputError: If the file is missing, damaged, holds objects that loading would have to run code for, is not one of Clin-JEPA, lacks a
+            part, or was made by another version.
     """
+    if path.is_dir():
+        raise InputError(f"the checkpoint {path} is a folder: give a file in it, such as checkpoints/last.ckpt of a run folder")
     if not path.is_file():
         raise InputError(f"the checkpoint {path} does not exist: run the phase before it, or pass another one with --ckpt_path")
     try:
@@ -104,8 +123,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not a Clin-JEPA checkpoint: use one from a run's checkpoints folder")
     if about["format"] != FORMAT:
         raise InputError(
-            f"{path} was made by a newer Clin-JEPA (format {about['format']}, this one reads {FORMAT}): upgrade, or use another checkpoint"
+            f"{path} was made by another version of Clin-JEPA (format {about['format']}, this one reads {FORMAT}): use that version, or "
+            "another checkpoint"
         )
+    missing = [name for name in _PARTS if name not in checkpoint] + [name for name in _OWN_PARTS if name not in about]
+    if missing:
+        raise InputError(f"{path} lacks {', '.join(missing)}: it is no whole Clin-JEPA checkpoint, use another one")
     return checkpoint
 
 
@@ -114,6 +137,33 @@ def _verify_checksums(path: Path) -> None:
     with ZipFile(path) as parts:
         if (damaged := parts.testzip()) is not None:
             raise BadZipFile(damaged)
+        for part in parts.infolist():
+            if part.external_attr & _FOLDER_ATTRIBUTE:
+                raise BadZipFile(part.filename)
+
+
+def recount_batches(checkpoint: dict[str, Any], accumulate: int) -> None:
+    """Count the batches behind a checkpoint as if all its optimizer steps had accumulated so many micro-batches, in place.
+
+    Lightning goes on counting batches, and tells the end of an optimizer step by that number: after a change of
+    ``accumulate_grad_batches`` it would end the first step early, and shift all that follow.
+
+    Args:
+        checkpoint: A read checkpoint, written at the end of an optimizer step.
+        accumulate: Micro-batches of an optimizer step from here on.
+
+    >>> progress = {"ready": 5, "started": 5, "processed": 5, "completed": 4}
+    >>> loop = {"epoch_loop.batch_progress": {"total": dict(progress), "current": progress}}
+    >>> checkpoint = {"global_step": 5, "loops": {"fit_loop": loop}}
+    >>> recount_batches(checkpoint, accumulate=4)
+    >>> loop["epoch_loop.batch_progress"]["total"]
+    {'ready': 20, 'started': 20, 'processed': 20, 'completed': 19}
+    """
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    missing = int(checkpoint["global_step"]) * accumulate - progress["total"]["ready"]
+    for counts in (progress["total"], progress["current"]):
+        for name in counts:
+            counts[name] += missing
 
 
 def check_encoder(checkpoint: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
@@ -145,15 +195,24 @@ def check_encoder(checkpoint: dict[str, Any], identity: dict[str, Any]) -> dict[
     return about
 
 
-def read_encoder_weights(path: Path, identity: dict[str, Any]) -> dict[str, Tensor]:
+def read_encoder_weights(path: Path, identity: dict[str, Any], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The online encoder's weights in a checkpoint, by their names in the encoder.
 
+    Args:
+        path: The file.
+        identity: Of this run's encoder.
+        expected: Parameters that have to be there, by their names in the encoder.
+
     Raises:
-        InputError: If the checkpoint cannot be read or is of another encoder.
+        InputError: If the checkpoint cannot be read, is of another encoder, or lacks one of its weights.
     """
     checkpoint = read_checkpoint(path)
     check_encoder(checkpoint, identity)
-    return {name.removeprefix("encoder."): v for name, v in checkpoint["state_dict"].items() if name.startswith("encoder.")}
+    state = {name.removeprefix("encoder."): v for name, v in checkpoint["state_dict"].items() if name.startswith("encoder.")}
+    wrong = [name for name, own in expected.items() if name not in state or state[name].shape != own.shape]
+    if wrong:
+        raise InputError(f"{path} lacks weights of the encoder, first {sorted(wrong)[0]}: use a checkpoint from a run's checkpoints folder")
+    return state
 
 
 def without_frozen_base(state: dict[str, Tensor], encoder: TextEncoder) -> dict[str, Tensor]:

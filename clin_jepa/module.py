@@ -19,7 +19,15 @@ from typing_extensions import override
 
 from clin_jepa.anti_collapse import AntiCollapseConfig, anti_collapse_loss
 from clin_jepa.batch import TrajectoryBatch
-from clin_jepa.checkpoint import CHECKPOINT_KEY, FORMAT, check_encoder, read_checkpoint, read_encoder_weights, without_frozen_base
+from clin_jepa.checkpoint import (
+    CHECKPOINT_KEY,
+    FORMAT,
+    check_encoder,
+    read_checkpoint,
+    read_encoder_weights,
+    recount_batches,
+    without_frozen_base,
+)
 from clin_jepa.data.latent_cache import LatentCache, remove_other_caches
 from clin_jepa.data.shared_work import divide_pages
 from clin_jepa.encoder import TextEncoder
@@ -138,7 +146,8 @@ class ClinJEPA(LightningModule):
         self.target = TargetEncoder(self.encoder)
         self.predictor = LatentTrajectoryPredictor(self.encoder.latent_dim, self.predictor_config)
         if self.encoder_config.weights:
-            state = read_encoder_weights(Path(self.encoder_config.weights), self.encoder.identity)
+            trained = {f"lm.{name}": p for name, p in self.encoder.online_parameters().items()}
+            state = read_encoder_weights(Path(self.encoder_config.weights), self.encoder.identity, trained)
             self.encoder.load_state_dict(state, strict=False)
             self.target.copy_from_online()
 
@@ -197,6 +206,8 @@ class ClinJEPA(LightningModule):
         for key, theirs, ours in [*pairs, ("normalize_latents", trained["normalize_latents"], self.normalize_latents)]:
             if theirs != ours:
                 raise InputError(f"the checkpoint has --model.{key} {theirs}, this run {ours}: use the run's own config.yaml")
+        if self._trainer is not None and self._trainer.training:
+            recount_batches(checkpoint, self._trainer.accumulate_grad_batches)
         self.position = PhasePosition(**about["position"])
         self.regime = Regime(**about["regime"])
 

@@ -23,7 +23,9 @@ from clin_jepa.module import ClinJEPA
 LAST_CHECKPOINT = "last.ckpt"
 
 _JOB_KEY = "slurm_job"
+# What the user is told, in ascending order of what prevails: a SIGTERM that follows SLURM's SIGUSR1 must not cost the requeue.
 _VERBS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGUSR1: "stopped by SIGUSR1"}
+_RANKS = {int(number): rank for rank, number in enumerate(_VERBS, start=1)}
 
 
 class StoppedBySignal(SystemExit):
@@ -55,7 +57,7 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.received:
             raise KeyboardInterrupt
-        self.received = max(self.received, number)
+        self.received = max(self.received, number, key=lambda one: _RANKS.get(one, 0))
 
 
 class LastCheckpoint(Checkpoint):
@@ -184,8 +186,8 @@ class LastCheckpoint(Checkpoint):
             return
         number = self._signals.received
         if trainer.world_size > 1:
-            asked = torch.tensor(number, device=trainer.strategy.root_device)
-            number = int(trainer.strategy.reduce(asked, reduce_op="max"))
+            asked = torch.tensor(_RANKS.get(number, 0), device=trainer.strategy.root_device)
+            number = [0, *map(int, _VERBS)][int(trainer.strategy.reduce(asked, reduce_op="max"))]
         if not number:
             return
         if not self._saved:

@@ -1,13 +1,15 @@
 """LightningCLI for Clin-JEPA: fit, validate, test and predict."""
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
@@ -23,13 +25,15 @@ from clin_jepa.callbacks import (
     TensorBoardPage,
     Throughput,
 )
+from clin_jepa.callbacks.collapse_monitor import StoppedByCollapse
 from clin_jepa.callbacks.phase_chain import PhaseChain
 from clin_jepa.checkpoint import CHECKPOINT_KEY, AtomicCheckpointIO, read_checkpoint
-from clin_jepa.config_file_action import ReplacingConfigFile
+from clin_jepa.continuation import check_same_run
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.errors import InputError
 from clin_jepa.module import ClinJEPA, PhasePosition
 from clin_jepa.preemption import LastCheckpoint, StoppedBySignal, checkpoint_of_requeued_job, is_requeued_job
+from clin_jepa.replacing_list import ReplacingList
 from clin_jepa.run_folder import DEFAULT_RUN, prepare_run_folder, run_of_checkpoint
 from clin_jepa.strategy import register_strategy
 
@@ -47,14 +51,6 @@ class TrainingCLI(LightningCLI):
         super().__init__(*args, **options)
 
     @override
-    def init_parser(self, **options: Any) -> LightningArgumentParser:
-        parser = super().init_parser(**options)
-        for action in parser._actions:
-            if type(action) is ActionConfigFile:
-                action.__class__ = ReplacingConfigFile
-        return parser
-
-    @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
             "--run",
@@ -69,6 +65,9 @@ class TrainingCLI(LightningCLI):
         )
         parser.add_lightning_class_args(CollapseMonitor, "collapse_monitor")
         parser.add_lightning_class_args(RolloutMonitor, "rollout_monitor")
+        for action in parser._actions:
+            if action.dest == "trainer.callbacks":
+                action.__class__ = ReplacingList
         parser.link_arguments("model.encoder.base", "data.tokenizer")
         parser.link_arguments("model.encoder.revision", "data.tokenizer_revision")
         parser.link_arguments("data.vocab_size", "model.encoder.vocab_size")
@@ -102,7 +101,7 @@ class TrainingCLI(LightningCLI):
             kwargs["logger"] = TensorBoardLogger(run, name="", version="", default_hp_metric=False) if fits else False
         plugins = config.plugins if isinstance(config.plugins, list) else [config.plugins] if config.plugins else []
         plugins = [*plugins, AtomicCheckpointIO()]
-        if SLURMEnvironment.detect() and not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
+        if _started_by_srun() and not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
             plugins.append(SLURMEnvironment(auto_requeue=False))  # LastCheckpoint requeues, at a step's end
         trainer = super().instantiate_trainer(plugins=plugins, **kwargs)
         if isinstance(trainer.strategy, DDPStrategy):
@@ -140,6 +139,7 @@ class TrainingCLI(LightningCLI):
                 f"--data.windowing.hours {hours} is longer than --model.predictor.max_hours {most}: "
                 "raise the latter, or shorten the windows"
             )
+        self._check_stream()
         self.model.configure_model()
         if weights := self.model.encoder_config.weights:
             content = read_checkpoint(Path(weights))
@@ -154,11 +154,27 @@ class TrainingCLI(LightningCLI):
         self.datamodule.load_state_dict(content[type(self.datamodule).__qualname__])
         if chain.spans:
             chain.check_start(int(content["global_step"]), PhasePosition(**content[CHECKPOINT_KEY]["position"]))
+        planned = max(chain.end, 1) if chain.spans else self.trainer.max_steps
+        check_same_run(content, self.model, self.model.optimization.total_steps or planned)
         self.model.on_load_checkpoint(content)
         for logger in self.trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 # Points that an ended process logged behind the checkpoint would show twice.
                 logger._kwargs["purge_step"] = int(content["global_step"]) + 1
+
+    def _check_stream(self) -> None:
+        """Refuse what would break the one stream of windows that steps, resume and phases count by."""
+        trainer: Any = self.trainer
+        if not trainer.fast_dev_run and (trainer.limit_train_batches != 1.0 or trainer.overfit_batches):
+            raise InputError(
+                "trainer.limit_train_batches and trainer.overfit_batches would draw the same windows again and again: the stream has no "
+                "epochs. Shorten the run with --model.optimization.total_steps or --trainer.max_steps, or give a smaller store"
+            )
+        if any(isinstance(callback, GradientAccumulationScheduler) for callback in trainer.callbacks):
+            raise InputError(
+                "GradientAccumulationScheduler changes how many windows a step takes: remove it from trainer.callbacks, and give "
+                "--trainer.accumulate_grad_batches"
+            )
 
     @override
     def _run_subcommand(self, subcommand: str) -> None:
@@ -176,6 +192,14 @@ class TrainingCLI(LightningCLI):
         config = self.config[self.subcommand].trainer
         if config.enable_checkpointing is not False and not config.fast_dev_run:
             self.trainer.save_checkpoint(Path(self.config[self.subcommand].run) / "checkpoints" / "last.ckpt", weights_only=False)
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, CollapseMonitor) and callback.has_stopped:
+                rank_zero_only(print)(
+                    f"clinjepa fit: the collapse monitor stopped the run at step {self.trainer.global_step}: train on from the checkpoint "
+                    "of an earlier phase with other settings, or from last.ckpt with --collapse_monitor.action warn",
+                    file=sys.stderr,
+                )
+                raise StoppedByCollapse
 
 
 class RunConfig(SaveConfigCallback):
@@ -213,6 +237,11 @@ def run_training_cli() -> None:
             },
             parser_kwargs={"prog": "clinjepa", "description": "Train and run a Clin-JEPA world model."},
         )
+
+
+def _started_by_srun() -> bool:
+    """Whether SLURM started each process; within an allocation torchrun may have done it."""
+    return SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
 
 
 def _continued_checkpoint(given: str | None, run: Path, chain: PhaseChain) -> Path | None:

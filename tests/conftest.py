@@ -14,6 +14,23 @@ from tests.training_runs import Run, curriculum
 torch.set_num_threads(1)
 
 
+_figures: list[tuple[str, object]] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep the figures that tests record, from whichever process ran them."""
+    if report.when == "teardown":
+        _figures.extend((report.nodeid, value) for name, value in report.user_properties if name == "largest difference")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures behind the proofs of equality."""
+    if _figures:
+        terminalreporter.section("largest difference of any weight")
+        for test, figure in sorted(_figures, key=str):
+            terminalreporter.write_line(f"{test.rpartition('::')[2]}: {figure}")
+
+
 def _extract_hospital(folder: Path, n_subjects: int) -> Path:
     raw = write_mimic_iv(folder / "raw", n_subjects=n_subjects, seed=1)
     return extract("mimic_iv", raw, folder / "store", threads=1)

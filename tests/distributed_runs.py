@@ -28,6 +28,13 @@ CALLBACKS: list[dict[str, Any]] = [
     {"class_path": "clin_jepa.callbacks.PredictorFinalization", "init_args": {"steps": STEPS[5]}},
     {"class_path": "tests.distributed_runs.SampleLog"},
 ]
+# The same edges in 20 steps, where only the mechanism is in question.
+FEW_STEPS = {1: 4, 2: 8, 3: 4, 5: 4}
+FEW_CALLBACKS: list[dict[str, Any]] = [
+    {**callback, "init_args": {**callback["init_args"], "steps": steps}} if "steps" in callback.get("init_args", {}) else callback
+    for callback, steps in zip(CALLBACKS, [FEW_STEPS[1], FEW_STEPS[2], FEW_STEPS[3], 0, FEW_STEPS[5], 0], strict=True)
+]
+FEW: dict[str, Any] = {"model": {"optimization": {"total_steps": sum(FEW_STEPS.values())}}, "trainer": {"val_check_interval": 10}}
 # Windows of one optimizer step, however many processes share them.
 WINDOWS_PER_STEP = 4
 SETTINGS: dict[str, Any] = {
@@ -40,6 +47,14 @@ SETTINGS: dict[str, Any] = {
         "optimization": {"predictor_lr": 5.0e-4, "eps": 1.0e-4, "total_steps": TOTAL_STEPS},
     },
 }
+
+
+class Blinded(Callback):
+    """Lets one process, the first, see nothing but zeros where the collapse monitor looks."""
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
+        if trainer.global_rank == 0 and pl_module.position.number == 2:
+            outputs["latents"].state_BTD = outputs["latents"].state_BTD * 0
 
 
 class SampleLog(Callback):

@@ -19,7 +19,12 @@ from clin_jepa.module import ClinJEPA
 from tests.language_models import save_language_model
 from tests.training_runs import Run, clinjepa, curriculum, phase
 
-CONTENT: dict[str, Any] = {"clin_jepa": {"format": FORMAT}, "state_dict": {"weight": torch.arange(200_000.0)}}
+CONTENT: dict[str, Any] = {
+    "clin_jepa": {"format": FORMAT, "position": {}, "regime": {}, "schedule_steps": 1, "encoder": {}},
+    "state_dict": {"weight": torch.arange(200_000.0)},
+    **{name: {} for name in ("hyper_parameters", "optimizer_states", "lr_schedulers", "loops", "callbacks", "TrajectoryDataModule")},
+    "global_step": 1,
+}
 TRAP = "sprung"
 
 
@@ -103,9 +108,39 @@ def test_a_bare_pickle_is_refused_and_not_opened(tmp_path: Path) -> None:
     assert not (tmp_path / TRAP).exists()
 
 
-def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    torch.save({**CONTENT, "clin_jepa": {"format": FORMAT + 1}}, tmp_path / "newer.ckpt")
-    assert f"was made by a newer Clin-JEPA (format {FORMAT + 1}, this one reads {FORMAT}): upgrade" in refusal(tmp_path / "newer.ckpt")
+@pytest.mark.parametrize("number", [FORMAT - 1, FORMAT + 1])
+def test_a_file_of_another_version_is_refused(tmp_path: Path, number: int) -> None:
+    torch.save({**CONTENT, "clin_jepa": {"format": number}}, tmp_path / "other.ckpt")
+    said = refusal(tmp_path / "other.ckpt")
+    assert f"was made by another version of Clin-JEPA (format {number}, this one reads {FORMAT}): use that version" in said
+
+
+LOST = ["hyper_parameters", "TrajectoryDataModule", "optimizer_states", "loops", "callbacks", "clin_jepa.position"]
+
+
+@pytest.mark.parametrize("part", LOST)
+def test_a_file_that_lacks_a_part_is_refused(file: Path, part: str) -> None:
+    content = torch.load(file, weights_only=True)
+    owner, _, name = part.rpartition(".")
+    del (content[owner] if owner else content)[name]
+    torch.save(content, file)
+    assert f"lacks {name}: it is no whole Clin-JEPA checkpoint" in refusal(file)
+
+
+def test_a_folder_is_called_one(tmp_path: Path) -> None:
+    assert "is a folder: give a file in it" in refusal(tmp_path)
+
+
+def test_a_tensor_that_is_marked_as_a_folder_is_refused(file: Path) -> None:
+    # torch.load would return whatever lies in memory, and the checksum says nothing of it.
+    with zipfile.ZipFile(file) as parts:
+        name = next(part.filename for part in parts.infolist() if "/data/" in part.filename)
+    content = bytearray(file.read_bytes())
+    in_directory = content.rindex(name.encode())
+    content[in_directory - 8] |= 0x10  # external attributes, in the archive's directory
+    file.write_bytes(content)
+
+    assert "is damaged" in refusal(file)
 
 
 @pytest.mark.parametrize("verb", ["validate", "test", "predict", "evaluate"])

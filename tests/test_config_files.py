@@ -1,5 +1,6 @@
 """Several --config in a row: a list of callbacks replaces the one before it, whole."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,30 @@ def test_another_class_at_the_same_place_inherits_nothing(callbacks_of: Callable
 
 def test_the_same_class_at_the_same_place_inherits_nothing(callbacks_of: Callable[..., Any]) -> None:
     found = callbacks_of(config([entry("JointRefinement", steps=3, tau=0.5, start=9)]), config([entry("JointRefinement", steps=4)]))
+
+    assert found == [("JointRefinement", {"steps": 4, "rollout": "teacher_forced"})]
+
+
+def test_a_list_in_a_file_that_a_config_names_inherits_nothing(callbacks_of: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "trainer.yaml").write_text(yaml.safe_dump({"callbacks": [entry("JointRefinement", steps=4)]}))
+
+    found = callbacks_of(config([entry("EMAAlignment", steps=3, tau=0.5, start=9)]), {"trainer": str(tmp_path / "trainer.yaml")})
+
+    assert found == [("JointRefinement", {"steps": 4, "rollout": "teacher_forced"})]
+
+
+def test_a_list_under_a_dotted_key_inherits_nothing(callbacks_of: Callable[..., Any]) -> None:
+    found = callbacks_of(
+        config([entry("EMAAlignment", steps=3, tau=0.5, start=9)]), {"trainer.callbacks": [entry("JointRefinement", steps=4)]}
+    )
+
+    assert found == [("JointRefinement", {"steps": 4, "rollout": "teacher_forced"})]
+
+
+def test_a_list_on_the_command_line_inherits_nothing(callbacks_of: Callable[..., Any]) -> None:
+    words = ("--trainer.callbacks", json.dumps([entry("JointRefinement", steps=4)]))
+
+    found = callbacks_of(config([entry("EMAAlignment", steps=3, tau=0.5, start=9)]), words=words)
 
     assert found == [("JointRefinement", {"steps": 4, "rollout": "teacher_forced"})]
 

@@ -1,14 +1,27 @@
 """Several processes train what one process trains: sharded by FSDP2, or as DDP; cut into micro-batches; resumed on another number."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.distributed_runs import CALLBACKS, ONE, STEPS, TOTAL_STEPS, Layout, fit, largest_difference, samples
+from tests.distributed_runs import (
+    CALLBACKS,
+    FEW,
+    FEW_CALLBACKS,
+    FEW_STEPS,
+    ONE,
+    STEPS,
+    TOTAL_STEPS,
+    Layout,
+    fit,
+    largest_difference,
+    samples,
+)
 from tests.language_models import save_language_model
-from tests.training_runs import Run
+from tests.training_runs import Run, merged
 
 # Of every weight. A gradient of the L1 loss jumps where an error passes zero, which rounding may move by a step: Adam's moments keep it.
 TOLERANCE = 1e-6
@@ -24,11 +37,23 @@ LAYOUTS = {
 }
 
 
+FIGURES: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def largest_differences(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """What `assert_equal_runs` finds in a test is printed at the end of all tests."""
+    FIGURES.clear()
+    yield
+    for figure in FIGURES:
+        record_property("largest difference", figure)
+
+
 def assert_equal_runs(run: Run, expected: Run, *names: str, tolerance: float = TOLERANCE) -> None:
-    """Every weight within the tolerance; prints the largest difference."""
+    """Every weight within the tolerance; notes the largest difference."""
     for name in names:
         found = largest_difference(run, expected, name)
-        print(f"{run.folder.name} {name}: largest difference", ", ".join(f"{part} {value:.1e}" for part, value in found.items()))
+        FIGURES.append(f"{name}: " + ", ".join(f"{part} {value:.1e}" for part, value in found.items()))
         assert found.pop("optimizer") <= OF_MOMENTS, name
         assert max(found.values()) <= tolerance, (name, found)
 
@@ -92,11 +117,12 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(run: Run, one_proces
 
 
 def test_a_phase_that_ends_early_ends_at_the_same_step_on_every_process(run: Run, small_store_path: Path, tmp_path: Path) -> None:
-    callbacks: list[dict[str, Any]] = [dict(callback) for callback in CALLBACKS]
-    callbacks[2] = {**callbacks[2], "init_args": {**callbacks[2]["init_args"], "until_gap": 1e-3}}
+    callbacks: list[dict[str, Any]] = [dict(callback) for callback in FEW_CALLBACKS]
+    callbacks[2] = {**callbacks[2], "init_args": {**callbacks[2]["init_args"], "steps": STEPS[3], "until_gap": 1e-3}}
+    over = merged(FEW, {"model": {"optimization": {"total_steps": sum(FEW_STEPS.values()) + STEPS[3] - FEW_STEPS[3]}}})
     alone = Run(small_store_path, tmp_path / "alone")
     for each, layout in [(alone, ONE), (run, FSDP)]:
-        result = fit(each, layout, callbacks=callbacks)
+        result = fit(each, layout, callbacks=callbacks, over=over)
         assert result.returncode == 0, result.stdout
 
     skipped = [each.checkpoint()["clin_jepa"]["position"]["skipped"] for each in (alone, run)]
@@ -108,10 +134,10 @@ def test_a_phase_that_ends_early_ends_at_the_same_step_on_every_process(run: Run
 def test_adapters_on_a_shared_base(small_store_path: Path, tmp_path: Path, quantization: str) -> None:
     base = save_language_model(tmp_path / "base")
     encoder = {"base": str(base), "adaptation": "lora", "lora_rank": 4, "quantization": quantization, "activation_checkpointing": True}
-    over = {"model": {"encoder": encoder, "optimization": {"encoder_lr": 1e-3}}}
+    over = merged(FEW, {"model": {"encoder": encoder, "optimization": {"encoder_lr": 1e-3}}})
     runs = {layout: Run(small_store_path, tmp_path / name) for name, layout in (("one", ONE), ("two", FSDP))}
     for layout, each in runs.items():
-        result = fit(each, layout, over=over)
+        result = fit(each, layout, over=over, callbacks=FEW_CALLBACKS)
         assert result.returncode == 0, result.stdout
 
     joint = runs[ONE].weights("phase2")
@@ -124,14 +150,24 @@ def test_adapters_on_a_shared_base(small_store_path: Path, tmp_path: Path, quant
 
 @pytest.mark.parametrize("kind", ["vicreg", "sigreg"])
 def test_an_anti_collapse_term_is_that_of_all_processes_windows(small_store_path: Path, tmp_path: Path, kind: str) -> None:
-    over = {"model": {"anti_collapse": {"kind": kind}}}
+    over = merged(FEW, {"model": {"anti_collapse": {"kind": kind}}})
     runs = {layout: Run(small_store_path, tmp_path / name) for name, layout in (("one", ONE), ("two", FSDP))}
     for layout, each in runs.items():
-        result = fit(each, layout, "--trainer.max_steps", str(STEPS[1] + STEPS[2]), over=over)
+        result = fit(each, layout, "--trainer.max_steps", str(FEW_STEPS[1] + FEW_STEPS[2]), over=over, callbacks=FEW_CALLBACKS)
         assert result.returncode == 0, result.stdout
 
     # SIGReg's statistic is N times a squared difference of means, and so is their rounding; its gradient has a proof of its own.
     assert_equal_runs(runs[FSDP], runs[ONE], "phase2", tolerance=TOLERANCE if kind == "vicreg" else 1e-4)
+
+
+def test_what_the_first_process_finds_of_a_collapse_stops_all(run: Run) -> None:
+    callbacks = [*FEW_CALLBACKS, {"class_path": "tests.distributed_runs.Blinded"}]
+
+    result = fit(run, FSDP, "--collapse_monitor.action", "stop", over=FEW, callbacks=callbacks)
+
+    assert result.returncode == 3, result.stdout
+    assert "the collapse monitor stopped the run at step 10" in result.stdout
+    assert run.checkpoint("last")["global_step"] == 10
 
 
 def test_a_sharded_run_gives_its_model_back(run: Run) -> None:

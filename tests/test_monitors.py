@@ -254,12 +254,46 @@ def test_a_collapse_warns_with_step_and_phase(run: Run) -> None:
     assert {step for step, found in values(run, "collapse/findings").items() if found > 0} == {4, 6}
 
 
-def test_a_collapse_stops_the_run_if_asked(run: Run) -> None:
+def test_a_collapse_stops_the_run_if_asked(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.warns(UserWarning, match="collapse at step 4"):
-        run.fit([phase(1), phase(2), COLLAPSE], "--collapse_monitor.action", "stop", over=WATCHED)
+        code = run.fit([phase(1), phase(2), COLLAPSE], "--collapse_monitor.action", "stop", over=WATCHED)
 
+    assert code == 3
+    assert "the collapse monitor stopped the run at step 4: train on from the checkpoint of an earlier phase" in capsys.readouterr().err
+    assert run.checkpoint("last")["global_step"] == 4
     assert max(events(run)["train/loss"]) < 7
     assert not run.checkpoint_path("phase2").exists()
+
+
+def test_without_a_validation_in_phase_1_the_reference_is_measured_before_the_encoder_trains(run: Run, validated_each_step: Run) -> None:
+    assert run.fit(curriculum(), over=merged(WATCHED, {"trainer": {"val_check_interval": 5}})) == 0
+
+    found, expected = (r.checkpoint()["callbacks"]["CollapseMonitor"] for r in (run, validated_each_step))
+    assert [entry["step"] for entry in found["history"]] == [5, 10]
+    assert found["reference"] == pytest.approx(expected["history"][2]["measures"], rel=1e-4)  # at the end of phase 1
+    assert found["reference"] != pytest.approx(found["history"][0]["measures"], rel=1e-4)
+
+
+def test_an_arm_without_phase_1_is_held_against_its_own_beginning(run: Run, validated_each_step: Run) -> None:
+    assert run.fit(curriculum(1), over=WATCHED) == 0
+
+    # No step of warmup moves a latent.
+    expected = validated_each_step.checkpoint("phase1")["callbacks"]["CollapseMonitor"]["history"][0]["measures"]
+    assert run.checkpoint()["callbacks"]["CollapseMonitor"]["reference"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_run_without_validation_measures_no_reference(run: Run) -> None:
+    assert run.fit([phase(1), phase(2)]) == 0
+    assert run.checkpoint("phase2")["callbacks"]["CollapseMonitor"]["reference"] is None
+
+
+def test_the_first_hours_are_kept_and_no_more() -> None:
+    torch.manual_seed(0)
+    stay = torch.randn(1, 6, 8)
+
+    found = measured(CollapseMonitor(most_hours=4), [(batch_of([[True] * 6], [1], [0]), stay)])
+
+    assert found == pytest.approx(collapse_measures(stay[0, :4], torch.ones(4)))
 
 
 def test_the_reference_survives_a_resume(watched: Run, run: Run) -> None:

@@ -33,8 +33,8 @@ def full(small_store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 @pytest.fixture(scope="module")
 def accumulated(small_store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[Step]]:
-    """The whole curriculum with two micro-batches an optimizer step, watched."""
-    return steps_of(tmp_path_factory.mktemp("accumulated"), small_store_path, accumulate=2)
+    """The whole curriculum with four micro-batches an optimizer step, watched."""
+    return steps_of(tmp_path_factory.mktemp("accumulated"), small_store_path, accumulate=4)
 
 
 def in_phase(steps: list[Step], number: int) -> list[Step]:
@@ -106,16 +106,16 @@ def test_learning_rates_follow_one_schedule_over_the_whole_run(full: tuple[Run, 
 def test_with_accumulation_the_target_moves_once_for_each_optimizer_step(accumulated: tuple[Run, list[Step]]) -> None:
     steps = in_phase(accumulated[1], 2)
 
-    assert [step.moved("target") for step in steps] == [False, True] * 4
-    assert [step.moved("encoder") for step in steps] == [False, True] * 4
+    assert [step.moved("target") for step in steps] == [False, False, False, True] * 4
+    assert [step.moved("encoder") for step in steps] == [False, False, False, True] * 4
 
 
 def test_with_accumulation_phases_still_count_optimizer_steps(accumulated: tuple[Run, list[Step]]) -> None:
-    assert [step.phase for step in accumulated[1]] == [number for number, n in STEPS.items() for _ in range(2 * n)]
+    assert [step.phase for step in accumulated[1]] == [number for number, n in STEPS.items() for _ in range(4 * n)]
 
 
 def test_with_accumulation_the_cursor_counts_every_window(accumulated: tuple[Run, list[Step]]) -> None:
-    assert accumulated[0].checkpoint("phase2")["TrajectoryDataModule"]["samples_trained"] == 7 * 2 * 2
+    assert accumulated[0].checkpoint("phase2")["TrajectoryDataModule"]["samples_trained"] == 7 * 2 * 4
 
 
 def test_the_windows_of_the_run_are_those_of_the_stream_in_order(full: tuple[Run, list[Step]], accumulated: tuple[Run, list[Step]]) -> None:

@@ -214,6 +214,25 @@ def slurm(tmp_path: Path) -> dict[str, str]:
     return {**JOB, "PATH": f"{scontrol.parent}:{os.environ['PATH']}"}
 
 
+def test_a_sigterm_that_follows_slurm_s_signal_does_not_cost_the_requeue(run: Run, tmp_path: Path, slurm: dict[str, str]) -> None:
+    callbacks = [*curriculum(), strike("SIGUSR1", 4, "backward"), strike("SIGTERM", 4, "before_optimizer_step")]
+    code, said = fit_in_child(run, callbacks, env=slurm)
+    assert code == STOPPED_BY_USR1, said
+    assert (tmp_path / "scontrol.log").read_text() == "requeue 4711\n"
+
+
+def test_torchrun_within_a_slurm_allocation_counts_its_own_processes(run: Run) -> None:
+    config = write_config(run.folder.parent / "two.yaml", [phase(1)], {"trainer": {"devices": 2, "strategy": "ddp"}})
+    words = ["fit", "--config", config, "--data.store", run.store, "--run", run.folder]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "--", "clin_jepa.cli"]
+    result = subprocess.run(
+        [*torchrun, *map(str, words)], env={**os.environ, **JOB, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "MEMBER: 2/2" in result.stderr
+    assert run.checkpoint("phase1")["TrajectoryDataModule"]["samples_trained"] == 3 * 2 * 2
+
+
 @pytest.mark.parametrize("words", [(), ("--overwrite", "true")], ids=["plain", "overwriting"])
 def test_a_requeued_job_goes_on_with_the_very_same_command_line(
     run: Run, undisturbed: Run, tmp_path: Path, slurm: dict[str, str], words: tuple[str, ...]

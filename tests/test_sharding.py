@@ -27,7 +27,7 @@ def build(adaptation: str) -> ClinJEPA:
     """A model whose online encoder has left its target; the same on every process."""
     torch.manual_seed(0)
     module = ClinJEPA(
-        encoder=EncoderConfig(vocab_size=601, adaptation=adaptation, lora_rank=3),  # type: ignore[arg-type]
+        encoder=EncoderConfig(vocab_size=601, adaptation=adaptation.partition(", ")[0], lora_rank=3),  # type: ignore[arg-type]
         predictor=PredictorConfig(layers=2, width=30, heads=2, feed_forward=50, max_hours=5),
     )
     module.configure_model()
@@ -38,8 +38,11 @@ def build(adaptation: str) -> ClinJEPA:
 
 
 def sharded(adaptation: str) -> ClinJEPA:
-    module = build(adaptation)
-    shard_model(module, init_device_mesh("cpu", (distributed.get_world_size(),)))
+    """Cut over both processes; with ``hybrid`` whole on each, as two nodes of one process are."""
+    kind, _, hybrid = adaptation.partition(", ")
+    module = build(kind)
+    names = ("replicate", "shard") if hybrid else ("shard",)
+    shard_model(module, init_device_mesh("cpu", (2, 1) if hybrid else (2,), mesh_dim_names=names))
     return module
 
 
@@ -173,7 +176,7 @@ CHECKS: list[Callable[[str, Path], None]] = [
 ]
 
 
-@pytest.mark.parametrize("adaptation", ["full", "lora"])
+@pytest.mark.parametrize("adaptation", ["full", "lora", "lora, hybrid"])
 def test_on_two_processes(adaptation: str, tmp_path: Path) -> None:
     multiprocessing.spawn(_process, (adaptation, tmp_path), nprocs=2)
 

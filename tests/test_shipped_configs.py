@@ -210,6 +210,15 @@ def test_a_recipe_takes_the_windows_a_step_that_its_comment_says(recipe: str, wi
     assert f"= {windows} windows" in (config_folder() / f"recipes/{recipe}.yaml").read_text()
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_validates_as_many_windows_every_as_many_steps_as_the_curriculum(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = resolved(capsys, "curriculum.yaml", recipe)
+    trainer, data = settings["trainer"], settings["data"]
+
+    assert trainer["limit_val_batches"] * data["batch_size"] == 400
+    assert trainer["val_check_interval"] == 500 * trainer["accumulate_grad_batches"]
+
+
 def test_phase_configs_are_the_curriculum_cut_in_five(capsys: pytest.CaptureFixture[str]) -> None:
     whole = resolved(capsys, "curriculum.yaml")
     start, callbacks = Fraction(0), []

@@ -17,8 +17,8 @@ class EMAAlignment(EMAPhase):
     """Phase 3: the target closes its gap to the frozen online encoder while the predictor follows.
 
     ``ceil(ln 0.02 / ln tau)`` steps close 98 % of the gap: 977 at tau 0.996, 194 at 0.98. With ``until_gap`` the phase ends as soon as
-    the gap is that small: the next phase starts at once with all its steps, the run is shorter by the steps left out, and the learning
-    rates stay on the schedule of the planned steps.
+    the gap is that small: the next phase starts at once with all its steps, the run is shorter by the steps left out. The learning
+    rates go by the optimizer steps taken, over the length of the whole plan: such a run ends before they have come down to 0.
 
     Args:
         steps: Optimizer steps of this phase, at most; a float is a share of total_steps.
