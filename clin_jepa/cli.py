@@ -46,11 +46,18 @@ def _train() -> None:
     run_training_cli()
 
 
+def _plan() -> None:
+    from clin_jepa.planning.planning_cli import run_planning_cli
+
+    run_planning_cli()
+
+
 # Verb: what it does, how it runs, and whether the runner wants the verb itself among its words.
 _VERBS: dict[str, tuple[str, Callable[[], None], bool]] = {
     "synthesize": ("Write a synthetic hospital of any size in MIMIC-IV's layout.", _synthesize, False),
     "extract": ("Turn raw ICU data into a trajectory store; --describe STORE tells what one holds.", _extract, False),
     "fit": ("Train: the whole curriculum, or one phase of it.", _train, True),
+    "plan": ("Say what a training run will cost in memory and time, before it runs; options as of fit.", _plan, True),
     "validate": ("Measure a checkpoint on the tuning split.", _train, True),
     "test": ("Measure a checkpoint on the held-out split.", _train, True),
     "predict": ("Write latents and next-hour predictions of the held-out split.", _train, True),

@@ -122,7 +122,7 @@ def build_language_model(config: EncoderConfig) -> PreTrainedModel | PeftModel:
         InputError: If the name is neither on disk nor reachable, or the model cannot run packed.
     """
     config.validate()
-    hf_config = _architecture(config)
+    hf_config = architecture(config)
     check_packable(hf_config)
     model = _from_scratch(config, hf_config) if config.from_scratch else _pretrained(config)
     check_no_sinks(model)
@@ -160,7 +160,12 @@ def base_identity(config: EncoderConfig, model: PreTrainedModel | PeftModel) -> 
     return {"base": config.base, "revision": revision, "adaptation": config.adaptation, "shape": shape, "hash": digest.hexdigest()}
 
 
-def _architecture(config: EncoderConfig) -> PreTrainedConfig:
+def architecture(config: EncoderConfig) -> PreTrainedConfig:
+    """The shape of the language model, without weights.
+
+    Raises:
+        InputError: If the name is neither on disk nor reachable.
+    """
     if config.base not in ARCHITECTURES:
         return _load(AutoConfig.from_pretrained, config)
     shape = dict(ARCHITECTURES[config.base])

@@ -262,6 +262,11 @@ class ClinJEPA(LightningModule):
         """Read the frozen encoder's latents from a cache, until the regime changes, where no trainer provides one."""
         self._cache = cache
 
+    @property
+    def cache_in_use(self) -> LatentCache | None:
+        """Where the latents of the frozen encoder come from; None while it trains, and where there is no cache."""
+        return self._cache
+
     def _frozen_cache(self) -> LatentCache | None:
         if self._trainer is None:
             return self._cache

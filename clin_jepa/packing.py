@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrainedModel
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from clin_jepa.errors import InputError
@@ -236,9 +235,5 @@ def _bucket_attention(bucket: Bucket, query: Tensor, key: Tensor, value: Tensor,
     return out if bucket.keep is None else out[bucket.keep]
 
 
-def _no_mask(*args: Any, **options: Any) -> None:
-    """The packing replaces the attention mask."""
-
-
+# No mask is registered under this name, so transformers makes none, and does not ask the device whether the row is packed.
 ALL_ATTENTION_FUNCTIONS.register(PACKED, packed_attention)
-ALL_MASK_ATTENTION_FUNCTIONS.register(PACKED, _no_mask)

@@ -37,6 +37,16 @@ from clin_jepa.replacing_list import ReplacingList
 from clin_jepa.run_folder import DEFAULT_RUN, prepare_run_folder, run_of_checkpoint
 from clin_jepa.strategy import register_strategy
 
+# Of training, but for what a config sets.
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "max_epochs": -1,
+    "check_val_every_n_epoch": None,
+    "use_distributed_sampler": False,
+    "num_sanity_val_steps": 0,
+    "gradient_clip_val": 1.0,
+    "log_every_n_steps": 10,
+}
+
 
 class TrainingCLI(LightningCLI):
     """`LightningCLI` with a run folder, and with what is set once linked to where it is used.
@@ -227,14 +237,7 @@ def run_training_cli() -> None:
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            trainer_defaults={
-                "max_epochs": -1,
-                "check_val_every_n_epoch": None,
-                "use_distributed_sampler": False,
-                "num_sanity_val_steps": 0,
-                "gradient_clip_val": 1.0,
-                "log_every_n_steps": 10,
-            },
+            trainer_defaults=dict(TRAINER_DEFAULTS),
             parser_kwargs={"prog": "clinjepa", "description": "Train and run a Clin-JEPA world model."},
         )
 

@@ -59,14 +59,14 @@ class LatentCache:
         self.dtype = getattr(torch, dtype)
         self.fingerprint = f"{encoder_fingerprint[:16]}-{tokens.fingerprint[:16]}-{dtype}"
         self.folder = folder / self.fingerprint
-        self.encoded_texts = 0
+        self.encoded_texts = self.asked_texts = self.missed_texts = 0
         about = {"encoder": encoder_fingerprint, "tokens": tokens.fingerprint, "dtype": dtype, "n_texts": tokens.n_texts}
         writable_folder(folder, "make it writable, give another --run, or encode anew at each step with --model.latent_cache none")
         if not (self.folder / "about.json").is_file():
             self._create(folder, about)
         kind = np.float32 if dtype == "float32" else np.uint16
         self._latent_UD: NDArray[Any] = np.memmap(self.folder / "latents.bin", dtype=kind, mode="r", shape=(tokens.n_texts, latent_dim))
-        self._page_U = _page_of_each_text(tokens)
+        self._page_U = page_of_each_text(tokens)
         self._full_P: NDArray[np.uint8] = np.memmap(
             self.folder / "pages.bin", dtype=np.uint8, mode="r+", shape=(int(self._page_U[-1]) + 1,)
         )
@@ -80,7 +80,7 @@ class LatentCache:
             size = 4 if about["dtype"] == "float32" else 2
             with (staging / "latents.bin").open("wb") as stream:
                 stream.truncate(self.tokens.n_texts * self.latent_dim * size)
-            (staging / "pages.bin").write_bytes(bytes(int(_page_of_each_text(self.tokens)[-1]) + 1))
+            (staging / "pages.bin").write_bytes(bytes(int(page_of_each_text(self.tokens)[-1]) + 1))
             (staging / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
             try:
                 os.rename(staging, self.folder)  # noqa: PTH104 - fails, unlike replace, where another process was first
@@ -110,6 +110,8 @@ class LatentCache:
             ``[U, D]`` float32 on the device of ``text_ids``.
         """
         ids = text_ids.cpu().numpy()
+        self.asked_texts += len(ids)
+        self.missed_texts += int((self._full_P[self._page_U[ids]] == 0).sum())
         while pages := self._divide(self.missing(ids).tolist()):
             for page in pages:
                 self._encode_page(page, encode)
@@ -156,7 +158,7 @@ def remove_other_caches(folder: Path, keep: str) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def _page_of_each_text(tokens: TokenStore) -> NDArray[np.int64]:
+def page_of_each_text(tokens: TokenStore) -> NDArray[np.int64]:
     """Page of each text, ``[U]`` ascending: a new page begins where the token count passes a multiple of the page size."""
     page: NDArray[np.int64] = np.asarray(tokens.offset_U[:-1]) // _TOKENS_PER_PAGE
     return np.unique(page, return_inverse=True)[1].astype(np.int64)
