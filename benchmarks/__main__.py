@@ -20,6 +20,7 @@ from benchmarks.epochs import measure_epochs
 from benchmarks.evaluation import measure_evaluation
 from benchmarks.loading import measure_loading
 from benchmarks.material import Material, open_material
+from benchmarks.plan_accuracy import measure_plan_accuracy
 from benchmarks.rollouts import measure_rollouts
 from benchmarks.target_memory import measure_target_memory
 from benchmarks.trainer_overhead import measure_trainer_overhead
@@ -39,6 +40,7 @@ _PARTS: dict[str, Callable[[Material], dict[str, Any]]] = {
     "loading": measure_loading,
     "trainer_overhead": measure_trainer_overhead,
     "evaluation": measure_evaluation,
+    "plan_accuracy": measure_plan_accuracy,
 }
 
 

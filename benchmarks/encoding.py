@@ -8,7 +8,7 @@ from benchmarks.material import Material
 from benchmarks.plain.padded_encoder import PaddedEncoder, texts_of_windows, useful_share
 from benchmarks.timing import compare
 
-_BATCHES = 4
+_BATCHES = 1
 
 
 def measure_encoding(material: Material) -> dict[str, Any]:

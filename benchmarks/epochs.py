@@ -13,7 +13,7 @@ from clin_jepa.callbacks import PredictorFinalization, PredictorWarmup
 # Epochs with a full cache; each counts as a repeat.
 _WARM = 5
 # Batches of the plain way, which stand for its epoch.
-_PLAIN_BATCHES = 5
+_PLAIN_BATCHES = 3
 
 
 def measure_epochs(material: Material) -> dict[str, Any]:

@@ -8,12 +8,13 @@ import polars as pl
 import torch
 
 from benchmarks.material import Material
-from benchmarks.resident_memory import Peak, measured_apart, private_bytes
+from benchmarks.resident_memory import Peak, measured_apart
 from benchmarks.timing import REPEATS, seconds, spread
 from benchmarks.training_steps import BareTraining
 from clin_jepa.callbacks import PredictorWarmup
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.data.latent_cache import LatentCache
+from clin_jepa.planning.process_memory import private_bytes
 
 _BATCHES = 200
 _SIZES = (1, 10, 100)

@@ -42,9 +42,9 @@ class Material:
         """The store with the windows and the batch size of ``curriculum.yaml``."""
         return TrajectoryDataModule(str(self.store), batch_size=8)
 
-    def batches(self, count: int) -> list[TrajectoryBatch]:
-        """The first batches of training."""
-        return list(islice(iter(self.data.train_dataloader()), count))
+    def batches(self, count: int, batch_size: int = 8) -> list[TrajectoryBatch]:
+        """The first batches of training; by default of as many windows as in ``curriculum.yaml``."""
+        return list(islice(iter(TrajectoryDataModule(str(self.store), batch_size=batch_size).train_dataloader()), count))
 
     def module(self, **options: object) -> ClinJEPA:
         """The tiny encoder and the predictor of ``encoder/tiny.yaml``, with random weights and no dropout.

@@ -1,14 +1,13 @@
 """Memory of a process of its own: what it holds before, and at most while something runs."""
 
 import multiprocessing
-import re
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from clin_jepa.planning.process_memory import private_bytes
+
 _EVERY_SECONDS = 0.002
-_STATUS = Path("/proc/self/status")
 
 
 def measured_apart(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
@@ -38,11 +37,3 @@ class Peak:
     def _watch(self) -> None:
         while not self._done.wait(_EVERY_SECONDS):
             self.most = max(self.most, private_bytes())
-
-
-def private_bytes() -> int:
-    """Anonymous memory of this process that is resident."""
-    found = re.search(r"RssAnon:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"))
-    if found is None:
-        raise RuntimeError("this system does not tell the private memory of a process")
-    return int(found[1]) * 1024

@@ -8,13 +8,14 @@ import torch
 from transformers import Qwen3Config
 
 from benchmarks.material import Material
-from benchmarks.resident_memory import Peak, measured_apart, private_bytes
+from benchmarks.resident_memory import Peak, measured_apart
 from benchmarks.timing import seconds, spread
 from benchmarks.training_steps import BareTraining
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.data.windows import Windowing
 from clin_jepa.language_model import EncoderConfig
 from clin_jepa.module import ClinJEPA
+from clin_jepa.planning.process_memory import private_bytes
 from clin_jepa.predictor import PredictorConfig
 from clin_jepa.regime import Regime
 

@@ -16,6 +16,7 @@ from clin_jepa.optimization import build_optimizer, clip_each_group
 from clin_jepa.regime import Regime
 from clin_jepa.step_share import StepShare
 
+_WINDOWS = 4
 _PHASES = [PredictorWarmup(1), JointRefinement(1), EMAAlignment(1), PredictorFinalization(1)]
 
 
@@ -50,8 +51,8 @@ class BareTraining:
 
 
 def measure_training_steps(material: Material) -> dict[str, Any]:
-    """Steps on one batch; in phases without a trained encoder with a full latent cache, and without one."""
-    batch = material.batches(1)[0]
+    """Steps on four windows; in phases without a trained encoder with a full latent cache, and without one."""
+    batch = material.batches(1, batch_size=_WINDOWS)[0]
     rows = []
     for phase in _PHASES:
         regime = phase.planned_regime()

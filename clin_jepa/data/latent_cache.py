@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,7 +30,8 @@ class LatentCache:
 
     The files lie in a folder named by the fingerprint of the encoder's weights and of the tokens (the first 16 digits of each): a changed
     online weight or text gives another folder. Of a frozen base that comes from elsewhere the fingerprint reads both ends of each tensor.
-    Texts are encoded by *page* - a fixed run of texts - so that a text meets the same neighbours whatever asked for it first. Device,
+    Texts are encoded by *page* - a fixed run of texts - so that a text meets the same neighbours whatever asked for it first. Each page
+    has a checksum, looked at when a process first reads the page; a damaged page is encoded anew. Device,
     precision of the forward pass and ``tokens_per_pack`` are not in the fingerprint: latents that another device wrote are a hit, and
     agree up to rounding.
 
@@ -62,14 +65,16 @@ class LatentCache:
         self.encoded_texts = self.asked_texts = self.missed_texts = 0
         about = {"encoder": encoder_fingerprint, "tokens": tokens.fingerprint, "dtype": dtype, "n_texts": tokens.n_texts}
         writable_folder(folder, "make it writable, give another --run, or encode anew at each step with --model.latent_cache none")
-        if not (self.folder / "about.json").is_file():
+        if not (self.folder / "checksums.bin").is_file():  # also of an earlier version, whose latents had none
+            shutil.rmtree(self.folder, ignore_errors=True)
             self._create(folder, about)
         kind = np.float32 if dtype == "float32" else np.uint16
         self._latent_UD: NDArray[Any] = np.memmap(self.folder / "latents.bin", dtype=kind, mode="r", shape=(tokens.n_texts, latent_dim))
         self._page_U = page_of_each_text(tokens)
-        self._full_P: NDArray[np.uint8] = np.memmap(
-            self.folder / "pages.bin", dtype=np.uint8, mode="r+", shape=(int(self._page_U[-1]) + 1,)
-        )
+        pages = (int(self._page_U[-1]) + 1,)
+        self._full_P: NDArray[np.uint8] = np.memmap(self.folder / "pages.bin", dtype=np.uint8, mode="r+", shape=pages)
+        self._checksum_P: NDArray[np.uint32] = np.memmap(self.folder / "checksums.bin", dtype=np.uint32, mode="r+", shape=pages)
+        self._is_verified_P: NDArray[np.bool_] = np.zeros(pages, dtype=bool)
 
     def _create(self, folder: Path, about: dict[str, Any]) -> None:
         """Make empty files under a temporary name, then rename: half a cache is never seen."""
@@ -80,7 +85,9 @@ class LatentCache:
             size = 4 if about["dtype"] == "float32" else 2
             with (staging / "latents.bin").open("wb") as stream:
                 stream.truncate(self.tokens.n_texts * self.latent_dim * size)
-            (staging / "pages.bin").write_bytes(bytes(int(page_of_each_text(self.tokens)[-1]) + 1))
+            pages = int(page_of_each_text(self.tokens)[-1]) + 1
+            (staging / "pages.bin").write_bytes(bytes(pages))
+            (staging / "checksums.bin").write_bytes(bytes(4 * pages))
             (staging / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
             try:
                 os.rename(staging, self.folder)  # noqa: PTH104 - fails, unlike replace, where another process was first
@@ -96,8 +103,23 @@ class LatentCache:
     def missing(self, text_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pages that hold one of the texts and are not encoded yet, ascending."""
         pages = np.unique(self._page_U[text_ids])
+        for page in pages[(self._full_P[pages] == 1) & ~self._is_verified_P[pages]].tolist():
+            if self._checksum(page) == self._checksum_P[page]:
+                self._is_verified_P[page] = True
+            else:
+                rank_zero_warn(f"{self.folder / 'latents.bin'} is damaged at page {page}: its texts are encoded anew")
+                self._full_P[page] = 0
         missing: NDArray[np.int64] = pages[self._full_P[pages] == 0]
         return missing
+
+    def _rows_of(self, page: int) -> tuple[int, int]:
+        """First text of a page, and the first one behind it."""
+        first, last = np.searchsorted(self._page_U, [page, page + 1])
+        return int(first), int(last)
+
+    def _checksum(self, page: int) -> int:
+        first, last = self._rows_of(page)
+        return zlib.crc32(np.ascontiguousarray(self._latent_UD[first:last]).tobytes())
 
     def latents(self, text_ids: Tensor, encode: Encode) -> Tensor:
         """Latents of texts, encoding the pages that are missing.
@@ -111,10 +133,12 @@ class LatentCache:
         """
         ids = text_ids.cpu().numpy()
         self.asked_texts += len(ids)
-        self.missed_texts += int((self._full_P[self._page_U[ids]] == 0).sum())
-        while pages := self._divide(self.missing(ids).tolist()):
+        missing = self.missing(ids)
+        self.missed_texts += int(np.isin(self._page_U[ids], missing).sum())
+        while pages := self._divide(missing.tolist()):
             for page in pages:
                 self._encode_page(page, encode)
+            missing = self.missing(ids)
         rows = torch.from_numpy(np.ascontiguousarray(self._latent_UD[ids]))
         if self.dtype == torch.bfloat16:
             rows = rows.view(torch.bfloat16)
@@ -125,15 +149,17 @@ class LatentCache:
             with torch.no_grad():
                 encode(torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.int64))
             return
-        first, last = np.searchsorted(self._page_U, [page, page + 1])
+        first, last = self._rows_of(page)
         token_N, length_U = self.tokens.gather(np.arange(first, last))
         with torch.no_grad():
             latent_UD = encode(torch.from_numpy(token_N), torch.from_numpy(length_U)).to("cpu", self.dtype).contiguous()
         rows = latent_UD.view(torch.uint16).numpy() if self.dtype == torch.bfloat16 else latent_UD.numpy()
-        self._write_rows(int(first), rows)
+        self._write_rows(first, rows)
+        self._checksum_P[page] = zlib.crc32(np.ascontiguousarray(rows).tobytes())
+        self._is_verified_P[page] = True
         # Only now: whatever ends the process or the power, a page that counts as encoded has its rows.
         self._full_P[page] = 1
-        self.encoded_texts += int(last - first)
+        self.encoded_texts += last - first
 
     def _write_rows(self, first: int, rows: NDArray[Any]) -> None:
         """Bring rows to disk by writing, not through the memory map: on a full disk that would end the process without a word."""

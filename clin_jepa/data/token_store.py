@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import shutil
 import tempfile
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -108,19 +110,30 @@ def _build(store: TrajectoryStore, tokenizer: PreTrainedTokenizerBase, folder: P
     np.save(folder / "actions.npy", numbers["action"])
     np.save(folder / "first_rows.npy", np.concatenate([[0], np.cumsum(n_hours)]).astype(np.int64))
     end, max_tokens = tokenizer.eos_token_id, about["max_tokens"]
-    pieces: list[NDArray[Any]] = []
-    lengths: list[int] = []
+    kind = np.dtype(np.uint16 if len(tokenizer) <= 2**16 else np.uint32)
+    lengths = np.zeros(len(texts), dtype=np.int64)
     n_truncated = 0
-    for first in tqdm(range(0, len(texts), _TEXTS_AT_ONCE), desc="tokenise", unit="block", disable=not progress):
-        for ids in tokenizer(texts[first : first + _TEXTS_AT_ONCE].to_list(), add_special_tokens=False)["input_ids"]:
-            n_truncated += len(ids) >= max_tokens
-            row = [*ids[: max_tokens - 1], end]
-            pieces.append(np.asarray(row, dtype=np.uint32))
-            lengths.append(len(row))
-    np.save(folder / "tokens.npy", np.concatenate(pieces).astype(np.uint16 if len(tokenizer) <= 2**16 else np.uint32))
+    # Block by block to disk: the tokens of a large store do not fit in memory.
+    with (folder / "tokens.raw").open("wb") as raw:
+        for first in tqdm(range(0, len(texts), _TEXTS_AT_ONCE), desc="tokenise", unit="block", disable=not progress):
+            block = tokenizer(texts[first : first + _TEXTS_AT_ONCE].to_list(), add_special_tokens=False)["input_ids"]
+            n_truncated += sum(len(ids) >= max_tokens for ids in block)
+            rows = [[*ids[: max_tokens - 1], end] for ids in block]
+            lengths[first : first + len(rows)] = [len(row) for row in rows]
+            np.fromiter(chain.from_iterable(rows), dtype=kind).tofile(raw)
+    _as_npy(folder / "tokens.raw", folder / "tokens.npy", kind)
     np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-    counts = {"n_texts": len(texts), "n_tokens": int(sum(lengths)), "n_truncated": int(n_truncated), "vocab_size": len(tokenizer)}
+    counts = {"n_texts": len(texts), "n_tokens": int(lengths.sum()), "n_truncated": int(n_truncated), "vocab_size": len(tokenizer)}
     (folder / "about.json").write_text(json.dumps({**about, **counts}, indent=2), encoding="utf-8")
+
+
+def _as_npy(raw: Path, target: Path, kind: np.dtype[Any]) -> None:
+    """Move numbers from a file that holds nothing else into one that numpy maps."""
+    count = raw.stat().st_size // kind.itemsize
+    with target.open("wb") as npy, raw.open("rb") as numbers:
+        np.lib.format.write_array_header_1_0(npy, {"descr": kind.str, "fortran_order": False, "shape": (count,)})
+        shutil.copyfileobj(numbers, npy)
+    raw.unlink()
 
 
 def _number_texts(store: TrajectoryStore) -> tuple[pl.Series, dict[str, NDArray[np.int64]], NDArray[np.int64]]:

@@ -1,6 +1,8 @@
 """``clinjepa plan``: the command line of ``fit``, which says what the run would cost instead of running it."""
 
+import json
 import tempfile
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from typing_extensions import override
 
+from clin_jepa.atomic_file import write_atomically
 from clin_jepa.callbacks import RolloutMonitor
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.module import ClinJEPA
@@ -49,6 +52,7 @@ class PlanningCLI(TrainingCLI):
             "--rates", type=str | None, default=None, help="Rates of a device, measured there; by default measured here, in a minute."
         )
         parser.add_argument("--save_rates", type=str | None, default=None, help="File that keeps the rates measured here.")
+        parser.add_argument("--output", type=str | None, default=None, help="JSON file for the plan, besides what is printed.")
         parser.add_argument(
             "--device_memory", type=float | None, default=None, help="Memory of a device in GB; by default that of the device here."
         )
@@ -71,6 +75,8 @@ class PlanningCLI(TrainingCLI):
         memory = config.device_memory * _GB if config.device_memory else _memory_of(device)
         self.result = Planner(module, data, trainer, rates, base, int(memory)).plan()
         show(self.result, rates)
+        if config.output:
+            write_atomically(Path(config.output), json.dumps(asdict(self.result), indent=2) + "\n")
 
 
 def _measured(module: ClinJEPA, data: TrajectoryDataModule, trainer: Trainer, device: torch.device) -> Rates:

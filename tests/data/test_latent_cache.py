@@ -118,6 +118,32 @@ def test_a_page_that_breaks_off_is_encoded_again(tmp_path: Path, datamodule: Tra
     torch.testing.assert_close(reopened, fresh(datamodule, encoder, IDS), atol=1e-5, rtol=0)
 
 
+def test_a_flipped_bit_is_found_by_the_next_process_and_the_page_encoded_again(
+    tmp_path: Path, datamodule: TrajectoryDataModule, encoder: TextEncoder
+) -> None:
+    first = opened(tmp_path, datamodule, encoder)
+    expected = first.latents(IDS, encoder)
+    content = bytearray((first.folder / "latents.bin").read_bytes())
+    content[int(IDS[1]) * encoder.latent_dim * 4 + 3] ^= 1
+    (first.folder / "latents.bin").write_bytes(content)
+
+    again, counted = opened(tmp_path, datamodule, encoder), Counted(encoder)
+    with pytest.warns(UserWarning, match=r"latents\.bin is damaged at page 0: its texts are encoded anew"):
+        found = again.latents(IDS, counted)
+
+    assert counted.calls == 1
+    assert torch.equal(found, expected)
+    assert opened(tmp_path, datamodule, encoder).missing(IDS.numpy()).tolist() == []
+
+
+def test_hits_and_misses_are_counted(tmp_path: Path, datamodule: TrajectoryDataModule, encoder: TextEncoder) -> None:
+    cache = opened(tmp_path, datamodule, encoder)
+    cache.latents(IDS, encoder)
+    assert (cache.asked_texts, cache.missed_texts) == (len(IDS), len(IDS))
+    cache.latents(IDS, encoder)
+    assert (cache.asked_texts, cache.missed_texts) == (2 * len(IDS), len(IDS))
+
+
 def test_only_the_newest_encoder_s_cache_is_kept(tmp_path: Path, datamodule: TrajectoryDataModule, encoder: TextEncoder) -> None:
     opened(tmp_path, datamodule, encoder)
     with torch.no_grad():
