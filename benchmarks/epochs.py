@@ -11,9 +11,9 @@ from benchmarks.timing import seconds, spread
 from clin_jepa.callbacks import PredictorFinalization, PredictorWarmup
 
 # Epochs with a full cache; each counts as a repeat.
-_WARM = 5
+_WARM = 3
 # Batches of the plain way, which stand for its epoch.
-_PLAIN_BATCHES = 3
+_PLAIN_BATCHES = 2
 
 
 def measure_epochs(material: Material) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import yaml
 from benchmarks.clock import Watch
 from benchmarks.material import Material
 
-_STEPS = {"PredictorWarmup": 60, "JointRefinement": 12, "EMAAlignment": 12, "HardSync": None, "PredictorFinalization": 60}
+_STEPS = {"PredictorWarmup": 100, "JointRefinement": 30, "EMAAlignment": 30, "HardSync": None, "PredictorFinalization": 100}
 
 
 def measure_plan_accuracy(material: Material) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def measure_plan_accuracy(material: Material) -> dict[str, Any]:
         {"class_path": f"clin_jepa.callbacks.{name}", "init_args": {} if steps is None else {"steps": steps}}
         for name, steps in _STEPS.items()
     ]
-    trainer = {"accelerator": "cpu", "limit_val_batches": 4, "val_check_interval": 36, "callbacks": callbacks}
+    trainer = {"accelerator": "cpu", "limit_val_batches": 4, "val_check_interval": 65, "callbacks": callbacks}
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump({"trainer": trainer, "data": {"batch_size": 4}}), encoding="utf-8")
     words = ["--config", "encoder/tiny.yaml", "--config", str(config), "--data.store", str(material.store)]

@@ -23,29 +23,31 @@ PACKED = "clinjepa_packed"
 
 # Texts share a bucket while the longest is at most this much longer than the shortest: padding inside attention stays small, and it
 # touches no linear layer.
-_BUCKET_GROWTH = 1.1
-_BUCKET_SLACK = 2
+_BUCKET_GROWTH = 1.03
+_BUCKET_SLACK = 1
 
 _HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
-class Bucket:
-    """Texts of about equal length, next to each other in the pack.
+class Buckets:
+    """A pack laid out as rectangles: texts of about equal length next to each other, each padded to the longest of its rectangle.
 
     Args:
-        tokens: Slice of the pack.
-        n_texts: Number of texts.
-        longest: Tokens of the longest.
-        index: For each text and position the token within the slice, ``[n_texts * longest]``; None where all are of one length.
-        keep: Positions that are no padding, ``[n_texts * longest]`` bool; None where all are of one length.
+        shapes: Texts, and tokens of the longest, of each rectangle.
+        padded_P: For each position of all rectangles, one after the other, the token that lies there, ``[P]`` int64; a text's last token
+            where there is padding.
+        kept_N: Position of each token, ``[N]`` int64.
     """
 
-    tokens: slice
-    n_texts: int
-    longest: int
-    index: Tensor | None
-    keep: Tensor | None
+    shapes: tuple[tuple[int, int], ...]
+    padded_P: Tensor
+    kept_N: Tensor
+
+    @property
+    def sizes(self) -> list[int]:
+        """Positions of each rectangle."""
+        return [texts * longest for texts, longest in self.shapes]
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,14 @@ class Packing:
         object.__setattr__(self, "offset_U", torch.cat([zero, self.length_U.cumsum(0)]).to(self.device, torch.int32))
 
     @cached_property
-    def buckets(self) -> tuple[Bucket, ...]:
-        """The pack cut into texts of about equal length: made by the first layer that needs them, shared by all others."""
+    def buckets(self) -> Buckets:
+        """The pack as rectangles: made by the first layer that needs them, shared by all others."""
         return _buckets(self.length_U, self.device)
 
     @property
     def positions(self) -> int:
         """Positions that the bucketed attention computes, padding included; linear layers compute the tokens alone."""
-        return sum(bucket.n_texts * bucket.longest for bucket in self.buckets)
+        return sum(self.buckets.sizes)
 
     @property
     def longest(self) -> int:
@@ -146,26 +148,24 @@ def _not_packable(config: PreTrainedConfig, reason: str) -> InputError:
     )
 
 
-def _buckets(length_U: Tensor, device: torch.device) -> tuple[Bucket, ...]:
+def _buckets(length_U: Tensor, device: torch.device) -> Buckets:
     lengths = length_U.tolist()
-    buckets: list[Bucket] = []
-    first = token = 0
+    shapes: list[tuple[int, int]] = []
+    first = 0
     while first < len(lengths):
         most = int(lengths[first] * _BUCKET_GROWTH) + _BUCKET_SLACK
         last = first
         while last < len(lengths) and lengths[last] <= most:
             last += 1
-        own = length_U[first:last]
-        n_tokens, longest = int(own.sum()), int(own[-1])
-        index = keep = None
-        if lengths[first] != longest:
-            place = torch.arange(longest).expand(len(own), -1)
-            starts = own.cumsum(0) - own
-            index = (starts[:, None] + torch.minimum(place, own[:, None] - 1)).reshape(-1).to(device)
-            keep = (place < own[:, None]).reshape(-1).to(device)
-        buckets.append(Bucket(slice(token, token + n_tokens), len(own), longest, index, keep))
-        first, token = last, token + n_tokens
-    return tuple(buckets)
+        shapes.append((last - first, lengths[last - 1]))
+        first = last
+    texts, longest = torch.tensor(shapes).unbind(dim=1)
+    room_U = longest.repeat_interleave(texts)
+    own_P = torch.arange(len(length_U)).repeat_interleave(room_U)
+    place_P = torch.arange(len(own_P)) - (room_U.cumsum(0) - room_U)[own_P]
+    is_token_P = place_P < length_U[own_P]
+    padded_P = (length_U.cumsum(0) - length_U)[own_P] + torch.minimum(place_P, length_U[own_P] - 1)
+    return Buckets(tuple(shapes), padded_P.to(device), is_token_P.nonzero().squeeze(1).to(device))
 
 
 def packed_attention(
@@ -204,9 +204,7 @@ def packed_attention(
             enable_gqa=key.shape[1] != query.shape[1],
         )
         return out.unsqueeze(0), None
-    groups = query.shape[1] // key.shape[1]
-    pieces = [_bucket_attention(bucket, query, key, value, groups, scaling) for bucket in packing.buckets]
-    return torch.cat(pieces).unsqueeze(0), None
+    return _bucketed_attention(packing.buckets, query, key, value, scaling).unsqueeze(0), None
 
 
 def _in_half_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -220,19 +218,22 @@ def _in_half_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors)
 
 
-def _bucket_attention(bucket: Bucket, query: Tensor, key: Tensor, value: Tensor, groups: int, scaling: float | None) -> Tensor:
-    def per_text(x_1HNF: Tensor) -> Tensor:
-        rows = x_1HNF[0, :, bucket.tokens].transpose(0, 1)
-        if bucket.index is not None:
-            rows = rows.index_select(0, bucket.index)
-        return rows.reshape(bucket.n_texts, bucket.longest, *rows.shape[1:]).transpose(1, 2)
+def _bucketed_attention(buckets: Buckets, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+    """Causal attention rectangle by rectangle, ``[N, H, F]``.
 
-    q, k, v = per_text(query), per_text(key), per_text(value)
-    if groups > 1:
-        k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
-    out = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling)
-    out = out.transpose(1, 2).reshape(bucket.n_texts * bucket.longest, *out.shape[1:2], out.shape[-1])
-    return out if bucket.keep is None else out[bucket.keep]
+    The pack is laid out, cut and put together in one operation each, so that the backward pass, too, moves every number a few times and not
+    once for each rectangle.
+    """
+    groups = query.shape[1] // key.shape[1]
+    laid_out = [x_1HNF[0].transpose(0, 1).index_select(0, buckets.padded_P).split(buckets.sizes) for x_1HNF in (query, key, value)]
+    pieces: list[Tensor] = []
+    for (texts, longest), *rows in zip(buckets.shapes, *laid_out, strict=True):
+        q, k, v = (row.view(texts, longest, *row.shape[1:]).transpose(1, 2) for row in rows)
+        if groups > 1:
+            k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+        out = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling)
+        pieces.append(out.transpose(1, 2).reshape(texts * longest, *out.shape[1:2], out.shape[-1]))
+    return torch.cat(pieces).index_select(0, buckets.kept_N)
 
 
 # No mask is registered under this name, so transformers makes none, and does not ask the device whether the row is packed.

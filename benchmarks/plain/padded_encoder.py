@@ -2,6 +2,8 @@
 
 # Shapes: U texts, L tokens of the longest text of a batch, D latent features.
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedConfig
@@ -22,7 +24,8 @@ class PaddedEncoder(nn.Module):
 
     def __init__(self, config: PreTrainedConfig, state: dict[str, Tensor]) -> None:
         super().__init__()
-        self.lm = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
+        # A copy: the attention is set in the configuration, which the other model goes by as well.
+        self.lm = AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="sdpa")
         self.lm.load_state_dict(state)
 
     def forward(self, texts: list[Tensor]) -> Tensor:
