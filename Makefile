@@ -2,6 +2,7 @@
 # make demo     pretrain and evaluate on the open MIMIC-IV demo, minutes on two CPU cores
 # make test     the tests
 # make lint     ruff and mypy;  make format  rewrites
+# make bench    training, encoding, rollouts, loading, evaluation against the plain way, on the open demo (40 min)
 # make bench-extract   extraction against a plain DuckDB script, on synthetic hospitals of 1, 3 and 10 % of MIMIC-IV (40 min, 3 GB of disk)
 # make chaos   kill training runs at 20 random and 21 chosen moments, resume them, compare bit by bit (30 min)
 
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 STORE := stores/mimic_iv_demo
 WORKERS ?= auto
 
-.PHONY: setup demo test lint format bench-extract chaos clean
+.PHONY: setup demo test lint format bench bench-extract chaos clean
 
 setup: $(VENV)/.installed
 
@@ -39,6 +40,9 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python -m benchmarks $(PARTS)
 
 bench-extract: setup
 	$(BIN)/python -m benchmarks.extract --memory_limit 4GB

@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cache_by_encoder import measure_cache_by_encoder
 from benchmarks.encoding import measure_encoding
 from benchmarks.epochs import measure_epochs
 from benchmarks.evaluation import measure_evaluation
@@ -35,6 +36,7 @@ _PARTS: dict[str, Callable[[Material], dict[str, Any]]] = {
     "encoding": measure_encoding,
     "training_steps": measure_training_steps,
     "epochs": measure_epochs,
+    "cache_by_encoder": measure_cache_by_encoder,
     "target_memory": measure_target_memory,
     "rollouts": measure_rollouts,
     "loading": measure_loading,

@@ -1,4 +1,4 @@
-"""The yardstick of encoding: padded batches of texts through an ordinary Hugging Face causal language model."""
+"""The yardstick of encoding: a window's texts as one padded batch through an ordinary Hugging Face causal language model."""
 
 # Shapes: U texts, L tokens of the longest text of a batch, D latent features.
 
@@ -10,12 +10,11 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 from clin_jepa.batch import TrajectoryBatch
 
-# Texts of one forward pass, in the order in which the windows name them.
-TEXTS_AT_ONCE = 64
+Texts = list[Tensor]
 
 
 class PaddedEncoder(nn.Module):
-    """The hidden state at each text's last token, texts padded on the right to the longest of their batch.
+    """The hidden state at each text's last token, texts padded on the right to the longest of their window.
 
     Args:
         config: Of the language model.
@@ -28,10 +27,9 @@ class PaddedEncoder(nn.Module):
         self.lm = AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="sdpa")
         self.lm.load_state_dict(state)
 
-    def forward(self, texts: list[Tensor]) -> Tensor:
-        """Latents of texts, ``[U, D]``; each text is its token ids, ``[L_u]`` int64."""
-        batches = [texts[first : first + TEXTS_AT_ONCE] for first in range(0, len(texts), TEXTS_AT_ONCE)]
-        return torch.cat([self._encode(batch) for batch in batches])
+    def forward(self, windows: list[Texts]) -> Tensor:
+        """Latents of all texts of some windows, ``[U, D]``; each text is its token ids, ``[L_u]`` int64."""
+        return torch.cat([self._encode(texts) for texts in windows])
 
     def _encode(self, texts: list[Tensor]) -> Tensor:
         tokens_UL = nn.utils.rnn.pad_sequence(texts, batch_first=True)
@@ -42,15 +40,17 @@ class PaddedEncoder(nn.Module):
         return latents
 
 
-def texts_of_windows(batch: TrajectoryBatch) -> list[Tensor]:
-    """Every text of every window, as often as it occurs: static, then states, then actions."""
-    place_N = torch.cat([batch.static_B, batch.state_BT[batch.mask_BT], batch.action_BT[batch.mask_BT]])
+def texts_of_windows(batch: TrajectoryBatch) -> list[Texts]:
+    """Every text of every window, as often as it occurs: of each window the static text, then the states, then the actions."""
     texts = batch.token_N.split(batch.length_U.tolist())
-    return [texts[place] for place in place_N.tolist()]
+    places = (
+        torch.cat([static[None], state_T[mask_T], action_T[mask_T]]).tolist()
+        for static, state_T, action_T, mask_T in zip(batch.static_B, batch.state_BT, batch.action_BT, batch.mask_BT, strict=True)
+    )
+    return [[texts[place] for place in window] for window in places]
 
 
-def useful_share(texts: list[Tensor]) -> float:
+def useful_share(windows: list[Texts]) -> float:
     """Share of the positions of the padded batches that hold a token."""
-    lengths = [len(text) for text in texts]
-    batches = [lengths[first : first + TEXTS_AT_ONCE] for first in range(0, len(lengths), TEXTS_AT_ONCE)]
-    return sum(lengths) / sum(max(batch) * len(batch) for batch in batches)
+    lengths = [[len(text) for text in texts] for texts in windows]
+    return sum(map(sum, lengths)) / sum(max(window) * len(window) for window in lengths)

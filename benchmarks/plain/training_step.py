@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 
@@ -61,8 +61,7 @@ class PlainTraining:
 
 def _by_hour(latent_ND: Tensor, batch: TrajectoryBatch) -> tuple[Tensor, Tensor, Tensor]:
     """Latents of `texts_of_windows` by window and hour: static ``[B, D]``, states and actions ``[B, T, D]``."""
-    hours = int(batch.mask_BT.sum())
-    static_BD, state_ND, action_ND = latent_ND.split([batch.n_windows, hours, hours])
-    empty_BTD = latent_ND.new_zeros(*batch.mask_BT.shape, latent_ND.shape[1])
-    where = (batch.mask_BT,)
-    return static_BD, empty_BTD.index_put(where, state_ND), empty_BTD.index_put(where, action_ND)
+    hours = batch.n_hours.tolist()
+    pieces = latent_ND.split([count for n in hours for count in (1, n, n)])
+    state_BTD, action_BTD = (nn.utils.rnn.pad_sequence(pieces[first::3], batch_first=True) for first in (1, 2))
+    return torch.cat(pieces[0::3]), state_BTD, action_BTD
