@@ -263,6 +263,11 @@ class ClinJEPA(LightningModule):
         self._cache = cache
 
     @property
+    def encodes_each_batch(self) -> bool:
+        """Whether the online encoder runs at each training step: while it trains, and where its latents are not cached."""
+        return self.regime.train_encoder or self.latent_cache == "none"
+
+    @property
     def cache_in_use(self) -> LatentCache | None:
         """Where the latents of the frozen encoder come from; None while it trains, and where there is no cache."""
         return self._cache

@@ -225,7 +225,7 @@ def _bucketed_attention(buckets: Buckets, query: Tensor, key: Tensor, value: Ten
     once for each rectangle.
     """
     groups = query.shape[1] // key.shape[1]
-    laid_out = [x_1HNF[0].transpose(0, 1).index_select(0, buckets.padded_P).split(buckets.sizes) for x_1HNF in (query, key, value)]
+    laid_out = [torch.split(x_1HNF[0].transpose(0, 1).index_select(0, buckets.padded_P), buckets.sizes) for x_1HNF in (query, key, value)]
     pieces: list[Tensor] = []
     for (texts, longest), *rows in zip(buckets.shapes, *laid_out, strict=True):
         q, k, v = (row.view(texts, longest, *row.shape[1:]).transpose(1, 2) for row in rows)

@@ -73,9 +73,9 @@ class Throughput(Callback):
             "peak_memory_gb": (torch.cuda.max_memory_allocated() if pl_module.device.type == "cuda" else memory) / 2**30,
         }
         cache = pl_module.cache_in_use
-        if cache is None:
+        if pl_module.encodes_each_batch:
             figures["useful_token_share"] = pl_module.encoder.useful_share(batch.length_U)
-        elif cache.asked_texts > self._asked:
+        elif cache is not None and cache.asked_texts > self._asked:
             figures["cache_hit_share"] = 1 - (cache.missed_texts - self._missed) / (cache.asked_texts - self._asked)
         if self._peak is not None:
             figures["mfu"] = operations / seconds / self._peak / trainer.world_size

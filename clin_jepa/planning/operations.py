@@ -43,7 +43,7 @@ def step_operations(module: ClinJEPA, batch: TrajectoryBatch) -> int:
     total = 0
     if regime.train_encoder:
         total += forward * (2 if module.encoder.has_adapters else 3)
-    elif module.cache_in_use is None:
+    elif module.encodes_each_batch:
         total += forward
     if regime.objective == "jepa":
         if regime.target == "ema":
