@@ -21,7 +21,7 @@ from clin_jepa.regime import Regime
 
 Target = Literal["twin adapter", "full copy", "none"]
 
-# Large enough that weights and activations, and not the Python process, are what is measured: 33M parameters.
+# Large enough that weights and activations, and not the Python process, are what is measured.
 _SHAPE = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4}
 _STEPS = 3
 
