@@ -83,7 +83,9 @@ class CollapseMonitor(Callback):
         with torch.no_grad():
             for batch in islice(loader, limit if isinstance(limit, int) else ceil(limit * len(loader))):
                 moved = batch.to(module.device)
-                self._keep(rows, moved, module.arrange(module.online_latents(moved), moved).state_BTD)
+                state_BTD = module.arrange(module.online_latents(moved), moved).state_BTD  # by all processes, in step
+                if trainer.is_global_zero:
+                    self._keep(rows, moved, state_BTD)
         return self._measured(trainer, rows) if limit else None
 
     @override

@@ -1,7 +1,5 @@
 """Throughput: what the device does - tokens and patient hours a second, useful operations, padding, cache hits, memory."""
 
-import resource
-import sys
 import time
 from typing import Any
 
@@ -13,9 +11,7 @@ from typing_extensions import override
 from clin_jepa.batch import TrajectoryBatch
 from clin_jepa.module import ClinJEPA
 from clin_jepa.planning.operations import step_operations
-
-# ru_maxrss is in kilobytes on Linux, in bytes on macOS.
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+from clin_jepa.planning.process_memory import most_resident_bytes
 
 
 class Throughput(Callback):
@@ -64,13 +60,13 @@ class Throughput(Callback):
         counts = torch.tensor([self._tokens, self._hours, self._unique, self._references, self._operations], device=pl_module.device)
         summed: Any = trainer.strategy.reduce(counts, reduce_op="sum")
         tokens, hours, unique, references, operations = summed.tolist()
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
+        memory = torch.cuda.max_memory_allocated() if pl_module.device.type == "cuda" else most_resident_bytes()
         figures = {
             "tokens_per_s": tokens / seconds,
             "patient_hours_per_s": hours / seconds,
             "step_ms": 1000 * seconds / self._batches,
             "unique_text_share": unique / references,
-            "peak_memory_gb": (torch.cuda.max_memory_allocated() if pl_module.device.type == "cuda" else memory) / 2**30,
+            "peak_memory_gb": memory / 2**30,
         }
         cache = pl_module.cache_in_use
         if pl_module.encodes_each_batch:

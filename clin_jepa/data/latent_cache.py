@@ -119,7 +119,7 @@ class LatentCache:
 
     def _checksum(self, page: int) -> int:
         first, last = self._rows_of(page)
-        return zlib.crc32(np.ascontiguousarray(self._latent_UD[first:last]).tobytes())
+        return zlib.crc32(self._latent_UD[first:last].data)
 
     def latents(self, text_ids: Tensor, encode: Encode) -> Tensor:
         """Latents of texts, encoding the pages that are missing.
@@ -155,7 +155,7 @@ class LatentCache:
             latent_UD = encode(torch.from_numpy(token_N), torch.from_numpy(length_U)).to("cpu", self.dtype).contiguous()
         rows = latent_UD.view(torch.uint16).numpy() if self.dtype == torch.bfloat16 else latent_UD.numpy()
         self._write_rows(first, rows)
-        self._checksum_P[page] = zlib.crc32(np.ascontiguousarray(rows).tobytes())
+        self._checksum_P[page] = zlib.crc32(rows.data)
         self._is_verified_P[page] = True
         # Only now: whatever ends the process or the power, a page that counts as encoded has its rows.
         self._full_P[page] = 1
