@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cache_by_encoder import measure_cache_by_encoder
+from benchmarks.compilation import measure_compilation
 from benchmarks.encoding import measure_encoding
 from benchmarks.epochs import measure_epochs
 from benchmarks.evaluation import measure_evaluation
@@ -37,6 +38,7 @@ _PARTS: dict[str, Callable[[Material], dict[str, Any]]] = {
     "training_steps": measure_training_steps,
     "epochs": measure_epochs,
     "cache_by_encoder": measure_cache_by_encoder,
+    "compilation": measure_compilation,
     "target_memory": measure_target_memory,
     "rollouts": measure_rollouts,
     "loading": measure_loading,

@@ -60,12 +60,13 @@ def measure_training_steps(material: Material) -> dict[str, Any]:
         work = {"steps": 1.0, "patient_hours": float(batch.mask_BT.sum())}
         for cached in (False, True) if not regime.train_encoder else (False,):
             module = material.module()
-            cache = _cache(material, module) if cached else None
+            cache = cache_of(material, module) if cached else None
             ours = BareTraining(module, cache)
             label = f"step of phase {phase.number}" + (", latents cached" if cached else "")
             rows.append(compare(label, partial(ours.step, batch, regime), partial(plain.step, batch, regime), work).row())
     return {"rows": rows}
 
 
-def _cache(material: Material, module: ClinJEPA) -> LatentCache:
+def cache_of(material: Material, module: ClinJEPA) -> LatentCache:
+    """Latents of the module's encoder on all of the store, filled as they are asked for."""
     return LatentCache(material.folder / "latents", material.data.tokens, module.encoder.fingerprint(), module.encoder.latent_dim)

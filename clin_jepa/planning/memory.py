@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from clin_jepa.encoder import TextEncoder
 from clin_jepa.module import ClinJEPA
-from clin_jepa.planning.saved_activations import Kind, encoder_activations, meta_encoder, predictor_activations, recomputed_block
+from clin_jepa.planning.saved_activations import Kind, encoder_activations, predictor_activations, recomputed_block
 from clin_jepa.planning.workload import MicroBatch
 from clin_jepa.predictor import LatentTrajectoryPredictor
 from clin_jepa.regime import Regime
@@ -50,17 +50,13 @@ def sizes_of(module: ClinJEPA, encoder: TextEncoder, predictor: LatentTrajectory
     return Sizes(frozen, trained, trained, sum(p.numel() for p in predictor.parameters()), in_blocks // layers * width)
 
 
-def phase_bytes(
-    module: ClinJEPA, sizes: Sizes, batch: MicroBatch, regime: Regime, kind: Kind, shards: int = 1, encoder_has_state: bool = False
-) -> int:
-    """The most that a phase holds at once on one device, beyond what the process holds before.
+def held_bytes(module: ClinJEPA, sizes: Sizes, regime: Regime, shards: int = 1, encoder_has_state: bool = False) -> int:
+    """What a phase holds on one device whatever its micro-batches: weights, gradients and the optimizer's state.
 
     Args:
         module: The settings.
         sizes: Of its parts.
-        batch: The largest micro-batch.
         regime: Of the phase.
-        kind: The device.
         shards: Processes over which weights, gradients and optimizer are cut.
         encoder_has_state: Whether an earlier phase has left the optimizer a state of the encoder.
     """
@@ -78,13 +74,19 @@ def phase_bytes(
         cut += sizes.predictor * (_FLOAT + state)
     if regime.train_encoder or encoder_has_state:
         cut += sizes.encoder * state
-    held = cut // shards + replicated + (2 * sizes.largest_block if shards > 1 else 0)
-    return held + activation_bytes(module, batch, regime, kind)
+    return cut // shards + replicated + (2 * sizes.largest_block if shards > 1 else 0)
 
 
-def activation_bytes(module: ClinJEPA, batch: MicroBatch, regime: Regime, kind: Kind) -> int:
-    """What grows with the windows of a micro-batch, and what one pack needs in passing."""
-    encoder = meta_encoder(module.encoder_config)
+def activation_bytes(module: ClinJEPA, encoder: TextEncoder, batch: MicroBatch, regime: Regime, kind: Kind) -> int:
+    """What grows with the windows of a micro-batch, and what one pack needs in passing.
+
+    Args:
+        module: The settings.
+        encoder: On the meta device.
+        batch: The micro-batch.
+        regime: Of the phase.
+        kind: The device, whose attention keeps tensors of its own.
+    """
     text = encoder.causal_lm.config.get_text_config()
     pack = min(module.encoder_config.tokens_per_pack, batch.tokens)
     half = 2 if module.encoder_config.dtype == "bfloat16" else _FLOAT
@@ -92,7 +94,7 @@ def activation_bytes(module: ClinJEPA, batch: MicroBatch, regime: Regime, kind: 
     passing = 4 * pack * int(text.intermediate_size) * half
     kept = 0
     if regime.train_encoder:
-        kept += encoder_activations(module.encoder_config, batch.length_U, kind)
+        kept += encoder_activations(encoder, batch.length_U, kind)
         kept += recomputed_block(module.encoder_config, batch.length_U, kind)
     if regime.objective == "jepa":
         chained = regime.rollout == "chained"

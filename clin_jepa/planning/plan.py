@@ -12,7 +12,7 @@ from clin_jepa.callbacks.phase_chain import PhaseChain, PhaseSpan
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.errors import InputError
 from clin_jepa.module import ClinJEPA
-from clin_jepa.planning.memory import Sizes, activation_bytes, phase_bytes, sizes_of
+from clin_jepa.planning.memory import Sizes, activation_bytes, held_bytes, sizes_of
 from clin_jepa.planning.operations import encoder_operations, predictor_operations
 from clin_jepa.planning.rates import Rates
 from clin_jepa.planning.saved_activations import Kind, meta_encoder
@@ -125,13 +125,17 @@ class Planner:
     def plan(self) -> Plan:
         """The whole run."""
         phases: list[PhasePlan] = []
+        room: list[int] = []
         cached = encoder_has_state = False
         for span in self.chain.spans:
             regime = span.phase.planned_regime()
             seconds, tokens = self._work(span, regime, cached)
-            needed = phase_bytes(self.module, self.sizes, self.largest, regime, self.kind, self.shards, encoder_has_state)
-            name = f"{span.phase.number} {span.phase.name}"
-            phases.append(PhasePlan(name, span.steps, tokens, seconds, self.base_bytes + needed))
+            held = self.base_bytes + held_bytes(self.module, self.sizes, regime, self.shards, encoder_has_state)
+            growing = activation_bytes(self.module, self.encoder, self.largest, regime, self.kind) if span.steps else 0
+            phases.append(PhasePlan(f"{span.phase.number} {span.phase.name}", span.steps, tokens, seconds, held + growing))
+            if span.steps:
+                # Each window is taken to need as much as those of the largest sampled micro-batch.
+                room.append(int((_FILL * self.memory_bytes - held) * self.largest.windows / growing))
             cached = not regime.train_encoder and (cached or span.steps > 0)
             encoder_has_state = encoder_has_state or regime.train_encoder
         texts = sum(len(batch.length_U) for batch in self.sampled)
@@ -146,7 +150,7 @@ class Planner:
             texts=self.data.tokens.n_texts,
             tokens_per_epoch=round(per_epoch),
             unique_share=texts / named,
-            largest_batch_size=self._largest_batch_size(encoder_has_state),
+            largest_batch_size=max(min(room, default=0), 0),
             memory_bytes=self.memory_bytes,
             processes=self.processes,
         )
@@ -199,8 +203,7 @@ class Planner:
         return batch.windows * predictor_operations(self.module.predictor_config, self.encoder.latent_dim, batch.hours)
 
     def _rolls_out(self, batch: MicroBatch) -> bool:
-        monitors = [callback for callback in self._trainer.callbacks if isinstance(callback, RolloutMonitor)]
-        return any(batch.hours >= monitor.context + monitor.horizon for monitor in monitors)
+        return any(batch.hours >= monitor.context + monitor.horizon for monitor in rollout_monitors(self._trainer))
 
     def _validation_interval(self) -> int:
         interval = self._trainer.val_check_interval
@@ -213,26 +216,16 @@ class Planner:
         batches = -(-len(self.data.windows("tuning")) // self.data.batch_size)
         return self.workload.validation("tuning", min(limit, batches) if isinstance(limit, int) else round(limit * batches))
 
-    # ------------------------------------------------------------------ memory
-
-    def _largest_batch_size(self, encoder_has_state: bool) -> int:
-        """Windows of the largest micro-batch that fits, if each needs as much as the largest sampled one's do."""
-        room = []
-        for span in self.chain.spans:
-            regime = span.phase.planned_regime()
-            if not span.steps:
-                continue
-            needed = phase_bytes(self.module, self.sizes, self.largest, regime, self.kind, self.shards, encoder_has_state)
-            growing = activation_bytes(self.module, self.largest, regime, self.kind)
-            left = _FILL * self.memory_bytes - self.base_bytes - (needed - growing)
-            room.append(int(left * self.largest.windows / growing))
-        return max(min(room, default=0), 0)
-
     def _parameters(self) -> dict[str, int]:
         every = sum(p.numel() for p in self.encoder.parameters())
         trained = self.sizes.encoder
         frozen = every - trained - self.sizes.target if self.encoder.has_adapters else 0
         return {"encoder, frozen": frozen, "encoder, trained": trained, "target": self.sizes.target, "predictor": self.sizes.predictor}
+
+
+def rollout_monitors(trainer: Any) -> list[RolloutMonitor]:
+    """Those among a trainer's callbacks."""
+    return [callback for callback in trainer.callbacks if isinstance(callback, RolloutMonitor)]
 
 
 def as_rows(phases: Sequence[PhasePlan]) -> list[list[str]]:

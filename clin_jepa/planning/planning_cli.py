@@ -14,10 +14,9 @@ from rich.table import Table
 from typing_extensions import override
 
 from clin_jepa.atomic_file import write_atomically
-from clin_jepa.callbacks import RolloutMonitor
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.module import ClinJEPA
-from clin_jepa.planning.plan import Plan, Planner, as_rows, readable_time
+from clin_jepa.planning.plan import Plan, Planner, as_rows, readable_time, rollout_monitors
 from clin_jepa.planning.process_memory import machine_bytes, private_bytes
 from clin_jepa.planning.rates import Rates, measure_rates, read_rates
 from clin_jepa.strategy import register_strategy
@@ -81,7 +80,7 @@ class PlanningCLI(TrainingCLI):
 
 def _measured(module: ClinJEPA, data: TrajectoryDataModule, trainer: Trainer, device: torch.device) -> Rates:
     batches = list(islice(data.train_dataloader(), _BATCHES))
-    monitors = [callback for callback in trainer.callbacks if isinstance(callback, RolloutMonitor)]  # type: ignore[attr-defined]
+    monitors = rollout_monitors(trainer)
     context, horizon = (monitors[0].context, monitors[0].horizon) if monitors else (1, 1)
     return measure_rates(module, batches, device, context, horizon)
 

@@ -17,16 +17,15 @@ from clin_jepa.predictor import LatentTrajectoryPredictor, PredictorConfig
 Kind = Literal["cpu", "cuda"]
 
 
-def encoder_activations(config: EncoderConfig, length_U: Tensor, kind: Kind) -> int:
+def encoder_activations(encoder: TextEncoder, length_U: Tensor, kind: Kind) -> int:
     """Bytes that a forward pass with gradient leaves behind.
 
     Args:
-        config: The encoder; its weights are not read.
+        encoder: On the meta device, as `meta_encoder` makes it.
         length_U: Tokens of each text, ``[U]`` int64.
         kind: The device, whose attention keeps tensors of its own.
     """
     with _attention_of(kind):
-        encoder = meta_encoder(config)
         token_N = torch.zeros(int(length_U.sum()), dtype=torch.int64, device="meta")
         return saved_bytes(encoder, lambda: encoder(token_N, length_U))
 
@@ -35,11 +34,10 @@ def recomputed_block(config: EncoderConfig, length_U: Tensor, kind: Kind) -> int
     """Bytes that one block keeps for its own backward pass where activations are recomputed; 0 where they are not."""
     if not config.activation_checkpointing:
         return 0
-    whole = replace(config, activation_checkpointing=False)
+    whole = meta_encoder(replace(config, activation_checkpointing=False))
     largest_pack = length_U.sort(descending=True).values
     largest_pack = largest_pack[largest_pack.cumsum(0) <= config.tokens_per_pack] if len(largest_pack) > 1 else largest_pack
-    layers = len(meta_encoder(config).causal_lm.get_decoder().layers)
-    return encoder_activations(whole, largest_pack, kind) // layers
+    return encoder_activations(whole, largest_pack, kind) // len(whole.causal_lm.get_decoder().layers)
 
 
 def predictor_activations(config: PredictorConfig, latent_dim: int, windows: int, hours: int, horizon: int, chained: bool) -> int:

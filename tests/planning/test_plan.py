@@ -14,7 +14,7 @@ from clin_jepa.data.latent_cache import page_of_each_text
 from clin_jepa.data.windows import Windowing
 from clin_jepa.language_model import EncoderConfig
 from clin_jepa.module import ClinJEPA
-from clin_jepa.planning.memory import activation_bytes, phase_bytes, sizes_of
+from clin_jepa.planning.memory import activation_bytes, held_bytes, sizes_of
 from clin_jepa.planning.operations import encoder_operations
 from clin_jepa.planning.plan import PhasePlan, Planner
 from clin_jepa.planning.rates import Rates, read_rates
@@ -84,13 +84,13 @@ def test_accumulated_micro_batches_cost_time_and_no_memory(data: TrajectoryDataM
 def test_the_largest_micro_batch_fills_the_memory_and_no_more(data: TrajectoryDataModule) -> None:
     planner, _ = planned(data, JointRefinement(4))
     regime, largest = JointRefinement(4).planned_regime(), planner.largest
-    needed = phase_bytes(planner.module, planner.sizes, largest, regime, "cpu")
-    growing = activation_bytes(planner.module, largest, regime, "cpu")
+    held = held_bytes(planner.module, planner.sizes, regime)
+    growing = activation_bytes(planner.module, planner.encoder, largest, regime, "cpu")
 
     most = planner.plan().largest_batch_size
 
     def with_windows(count: int) -> float:
-        return needed - growing + growing * count / largest.windows
+        return held + growing * count / largest.windows
 
     assert with_windows(most) <= 0.9 * 2**30 < with_windows(most + 1)
 
@@ -98,7 +98,7 @@ def test_the_largest_micro_batch_fills_the_memory_and_no_more(data: TrajectoryDa
 def test_shards_divide_what_is_held_but_not_what_grows_with_the_windows(data: TrajectoryDataModule) -> None:
     planner, _ = planned(data, JointRefinement(4))
     regime = JointRefinement(4).planned_regime()
-    whole, cut = (phase_bytes(planner.module, planner.sizes, planner.largest, regime, "cpu", shards) for shards in (1, 2))
+    whole, cut = (held_bytes(planner.module, planner.sizes, regime, shards) for shards in (1, 2))
     held = 4 * (2 * planner.sizes.encoder + planner.sizes.target + 2 * planner.sizes.predictor)
     held += 8 * (planner.sizes.encoder + planner.sizes.predictor)
     assert whole - cut == pytest.approx(held / 2 - 2 * planner.sizes.largest_block, abs=16)

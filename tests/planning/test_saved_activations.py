@@ -5,7 +5,7 @@ import torch
 
 from clin_jepa.encoder import TextEncoder
 from clin_jepa.language_model import EncoderConfig
-from clin_jepa.planning.saved_activations import encoder_activations, predictor_activations, recomputed_block, saved_bytes
+from clin_jepa.planning.saved_activations import encoder_activations, meta_encoder, predictor_activations, recomputed_block, saved_bytes
 from clin_jepa.predictor import LatentTrajectoryPredictor, PredictorConfig
 
 LENGTHS = torch.randint(3, 60, (120,), generator=torch.Generator().manual_seed(0))
@@ -27,12 +27,12 @@ def test_the_encoder_keeps_what_is_counted(config: EncoderConfig, within: float)
     encoder, token_N = TextEncoder(config), torch.zeros(int(LENGTHS.sum()), dtype=torch.int64)
     real = saved_bytes(encoder, lambda: encoder(token_N, LENGTHS))
 
-    assert encoder_activations(config, LENGTHS, "cpu") == pytest.approx(real, rel=within)
+    assert encoder_activations(meta_encoder(config), LENGTHS, "cpu") == pytest.approx(real, rel=within)
 
 
 def test_what_is_kept_grows_with_the_tokens() -> None:
     config = EncoderConfig(vocab_size=600)
-    once, twice = (encoder_activations(config, LENGTHS.repeat(times), "cuda") for times in (1, 2))
+    once, twice = (encoder_activations(meta_encoder(config), LENGTHS.repeat(times), "cuda") for times in (1, 2))
     assert twice == pytest.approx(2 * once, rel=0.01)
 
 
@@ -40,7 +40,7 @@ def test_a_recomputed_block_is_one_layer_s_share() -> None:
     whole = EncoderConfig(vocab_size=600)
     again = EncoderConfig(vocab_size=600, activation_checkpointing=True)
     assert recomputed_block(whole, LENGTHS, "cpu") == 0
-    assert recomputed_block(again, LENGTHS, "cpu") == encoder_activations(whole, LENGTHS, "cpu") // 3
+    assert recomputed_block(again, LENGTHS, "cpu") == encoder_activations(meta_encoder(whole), LENGTHS, "cpu") // 3
 
 
 @pytest.mark.parametrize("chained", [True, False])
