@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import subprocess
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -69,13 +70,26 @@ def main() -> None:
 
 def _circumstances(material: Material) -> dict[str, Any]:
     versions = {name: importlib.metadata.version(name) for name in ("torch", "lightning", "transformers", "peft")}
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "torch_threads": torch.get_num_threads()}
+    machine = {"processor": _processor(), "cores": os.cpu_count(), "torch_threads": torch.get_num_threads()}
     return {
         "on": datetime.now(tz=UTC).date().isoformat(),
+        "commit": _commit(),
         "data": material.source,
         "machine": machine,
         "versions": {"clin-jepa": __version__, "python": platform.python_version(), **versions},
     }
+
+
+def _commit() -> str:
+    """Of the code that is measured; with a plus where files differ from it."""
+    said = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=RESULTS.parent, capture_output=True, text=True, check=False)
+    return said.stdout.strip() or "unknown"
+
+
+def _processor() -> str:
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8").splitlines() if about.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _show(part: str, results: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ class TrajectoryBatch:
     Args:
         text_id_U: Number of each unique text in the token store, ``[U]`` int64, ascending.
         token_N: Token ids of all unique texts, one after the other, ``[N]`` int64.
-        length_U: Tokens of each unique text, ``[U]`` int64, at least 1.
+        length_U: Tokens of each unique text, ``[U]`` int64, at least 1; on the CPU.
         state_BT: Position in ``U`` of each hour's state text, ``[B, T]`` int64; 0 where padded.
         action_BT: Position in ``U`` of each hour's action text, ``[B, T]`` int64; 0 where padded.
         static_B: Position in ``U`` of each window's static text, ``[B]`` int64.
@@ -72,8 +72,9 @@ class TrajectoryBatch:
         return self.mask_BT.sum(dim=1)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
-        """The same batch on a device."""
-        return type(self)(**{f.name: getattr(self, f.name).to(device, non_blocking=non_blocking) for f in fields(self)})
+        """The same batch on a device; ``length_U``, by which texts are packed, stays on the CPU, so that nobody waits for the device."""
+        moved = {f.name: getattr(self, f.name).to(device, non_blocking=non_blocking) for f in fields(self) if f.name != "length_U"}
+        return type(self)(**moved, length_U=self.length_U)
 
     def pin_memory(self) -> Self:
         """The same batch in page-locked memory, for asynchronous copies to a GPU."""

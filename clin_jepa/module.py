@@ -474,6 +474,6 @@ def _window_l1(pred_BTD: Tensor, target_BTD: Tensor, valid_BT: Tensor) -> Tensor
 
 def _select_texts(token_N: Tensor, length_U: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     """Tokens and lengths of some of the packed texts."""
-    wanted = torch.zeros(len(length_U), dtype=torch.bool, device=length_U.device)
-    wanted[index] = True
-    return token_N[wanted.repeat_interleave(length_U)], length_U[index]
+    wanted = torch.zeros(len(length_U), dtype=torch.bool)
+    wanted[index := index.cpu()] = True
+    return token_N[wanted.repeat_interleave(length_U).to(token_N.device)], length_U[index]

@@ -1,4 +1,4 @@
-"""The yardstick of encoding: a window's texts as one padded batch through an ordinary Hugging Face causal language model."""
+"""The yardstick of encoding: a window's texts as padded batches through an ordinary Hugging Face causal language model."""
 
 # Shapes: U texts, L tokens of the longest text of a batch, D latent features.
 
@@ -14,7 +14,7 @@ Texts = list[Tensor]
 
 
 class PaddedEncoder(nn.Module):
-    """The hidden state at each text's last token, texts padded on the right to the longest of their window.
+    """The hidden state at each text's last token, texts padded on the right to the longest of their batch.
 
     Args:
         config: Of the language model.
@@ -27,9 +27,9 @@ class PaddedEncoder(nn.Module):
         self.lm = AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="sdpa")
         self.lm.load_state_dict(state)
 
-    def forward(self, windows: list[Texts]) -> Tensor:
-        """Latents of all texts of some windows, ``[U, D]``; each text is its token ids, ``[L_u]`` int64."""
-        return torch.cat([self._encode(texts) for texts in windows])
+    def forward(self, batches: list[Texts]) -> Tensor:
+        """Latents of all texts of some batches, ``[U, D]``; each text is its token ids, ``[L_u]`` int64."""
+        return torch.cat([self._encode(texts) for texts in batches])
 
     def _encode(self, texts: list[Tensor]) -> Tensor:
         tokens_UL = nn.utils.rnn.pad_sequence(texts, batch_first=True)
@@ -40,17 +40,27 @@ class PaddedEncoder(nn.Module):
         return latents
 
 
+def places_of_windows(batch: TrajectoryBatch) -> list[Tensor]:
+    """Numbers of the texts of each window, as often as they occur: three batches a window - the static text, states, actions.
+
+    States are three times as long as actions: padded together, they would be the worst case of padding.
+    """
+    windows = zip(batch.static_B, batch.state_BT, batch.action_BT, batch.mask_BT, strict=True)
+    return [part for static, state_T, action_T, mask_T in windows for part in (static[None], state_T[mask_T], action_T[mask_T])]
+
+
 def texts_of_windows(batch: TrajectoryBatch) -> list[Texts]:
-    """Every text of every window, as often as it occurs: of each window the static text, then the states, then the actions."""
+    """The batches of `places_of_windows` as texts."""
     texts = batch.token_N.split(batch.length_U.tolist())
-    places = (
-        torch.cat([static[None], state_T[mask_T], action_T[mask_T]]).tolist()
-        for static, state_T, action_T, mask_T in zip(batch.static_B, batch.state_BT, batch.action_BT, batch.mask_BT, strict=True)
-    )
-    return [[texts[place] for place in window] for window in places]
+    return [[texts[place] for place in places.tolist()] for places in places_of_windows(batch)]
 
 
-def useful_share(windows: list[Texts]) -> float:
+def whole_windows(batches: list[Texts]) -> list[Texts]:
+    """The three batches of each window as one."""
+    return [[*static, *states, *actions] for static, states, actions in zip(batches[::3], batches[1::3], batches[2::3], strict=True)]
+
+
+def useful_share(batches: list[Texts]) -> float:
     """Share of the positions of the padded batches that hold a token."""
-    lengths = [[len(text) for text in texts] for texts in windows]
-    return sum(map(sum, lengths)) / sum(max(window) * len(window) for window in lengths)
+    lengths = [[len(text) for text in texts] for texts in batches]
+    return sum(map(sum, lengths)) / sum(max(batch) * len(batch) for batch in lengths)

@@ -38,7 +38,7 @@ class PlainTraining:
         target_BTD = state_BTD.detach()
         if regime.target == "ema":
             with torch.no_grad():
-                _, target_BTD, _ = _by_hour(self.target(texts), batch)
+                target_BTD = nn.utils.rnn.pad_sequence(self.target(texts[1::3]).split(batch.n_hours.tolist()), batch_first=True)
         start_B = rollout_starts(batch.n_hours, self.horizon, torch.full((batch.n_windows,), 0.5))
         first_B = start_B.clamp(min=0)
         if regime.rollout == "chained":

@@ -77,13 +77,17 @@ class CollapseMonitor(Callback):
             self.reference, self.reference_phase = measures, PredictorWarmup.number
 
     def _measure_apart(self, trainer: Trainer, module: ClinJEPA) -> dict[str, float] | None:
-        """The figures of the windows that a validation measures, outside of one; None where the run has no validation."""
-        limit, loader = trainer.limit_val_batches, trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+        """The figures of the windows that a validation measures, outside of one; None where the run has no validation of its own data."""
+        limit, data = trainer.limit_val_batches, getattr(trainer, "datamodule", None)
+        if data is None:
+            return None
+        loader = data.val_dataloader()
         rows: dict[tuple[int, int], Tensor] = {}
         with torch.no_grad():
             for batch in islice(loader, limit if isinstance(limit, int) else ceil(limit * len(loader))):
                 moved = batch.to(module.device)
-                state_BTD = module.arrange(module.online_latents(moved), moved).state_BTD  # by all processes, in step
+                with trainer.precision_plugin.forward_context():
+                    state_BTD = module.arrange(module.online_latents(moved), moved).state_BTD  # by all processes, in step
                 if trainer.is_global_zero:
                     self._keep(rows, moved, state_BTD)
         return self._measured(trainer, rows) if limit else None

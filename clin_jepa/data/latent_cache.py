@@ -19,6 +19,8 @@ from clin_jepa.data.token_store import TokenStore
 from clin_jepa.errors import InputError
 from clin_jepa.writable_folder import writable_folder
 
+# Of the files; in the folder's name, so that caches of another format are never opened, and are swept as those of other weights are.
+_FORMAT = 2
 # Tokens of a page: the texts that are encoded together when one of them is missing.
 _TOKENS_PER_PAGE = 16_384
 
@@ -60,14 +62,16 @@ class LatentCache:
     ) -> None:
         self.tokens, self.latent_dim, self._divide = tokens, latent_dim, divide or list
         self.dtype = getattr(torch, dtype)
-        self.fingerprint = f"{encoder_fingerprint[:16]}-{tokens.fingerprint[:16]}-{dtype}"
+        self.fingerprint = f"{encoder_fingerprint[:16]}-{tokens.fingerprint[:16]}-{dtype}-{_FORMAT}"
         self.folder = folder / self.fingerprint
         self.encoded_texts = self.asked_texts = self.missed_texts = 0
         about = {"encoder": encoder_fingerprint, "tokens": tokens.fingerprint, "dtype": dtype, "n_texts": tokens.n_texts}
         writable_folder(folder, "make it writable, give another --run, or encode anew at each step with --model.latent_cache none")
-        if not (self.folder / "checksums.bin").is_file():  # also of an earlier version, whose latents had none
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if not self.folder.is_dir():
             self._create(folder, about)
+        for name in ("latents.bin", "pages.bin", "checksums.bin"):
+            if not (self.folder / name).is_file():
+                raise InputError(f"{self.folder} lacks {name}: delete the folder, and its latents are encoded anew")
         kind = np.float32 if dtype == "float32" else np.uint16
         self._latent_UD: NDArray[Any] = np.memmap(self.folder / "latents.bin", dtype=kind, mode="r", shape=(tokens.n_texts, latent_dim))
         self._page_U = page_of_each_text(tokens)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clin_jepa.encoder import TextEncoder
+from clin_jepa.encoder import LOSS_CHUNK, TextEncoder
 from clin_jepa.module import ClinJEPA
 from clin_jepa.planning.saved_activations import Kind, encoder_activations, predictor_activations, recomputed_block
 from clin_jepa.planning.workload import MicroBatch
@@ -10,7 +10,7 @@ from clin_jepa.predictor import LatentTrajectoryPredictor
 from clin_jepa.regime import Regime
 
 _FLOAT = 4
-# Of a quantised weight with its block scales, doubly quantised.
+# Of a quantised weight with its block scales, doubly quantised; what is not quantised is then kept in float32.
 _NF4 = 0.5 + 1 / 64
 # Adam keeps two numbers for each parameter; the 8-bit one a byte each.
 _STATE = {"adamw": 2 * _FLOAT, "adamw_8bit": 2}
@@ -26,6 +26,7 @@ class Sizes:
         target: Of the target, kept in float32.
         predictor: Of the predictor.
         largest_block: Bytes of the encoder's largest block.
+        outside_blocks: Bytes of its embeddings, head and last norm.
     """
 
     frozen: int
@@ -33,6 +34,7 @@ class Sizes:
     target: int
     predictor: int
     largest_block: int
+    outside_blocks: int
 
 
 def sizes_of(module: ClinJEPA, encoder: TextEncoder, predictor: LatentTrajectoryPredictor) -> Sizes:
@@ -45,9 +47,11 @@ def sizes_of(module: ClinJEPA, encoder: TextEncoder, predictor: LatentTrajectory
     width = 2 if module.encoder_config.dtype == "bfloat16" else _FLOAT
     frozen = base * width
     if module.encoder_config.quantization == "nf4":
-        frozen = int(in_blocks * _NF4) + (base - in_blocks) * width
+        frozen = int(in_blocks * _NF4) + (base - in_blocks) * _FLOAT
     layers = len(encoder.causal_lm.get_decoder().layers)
-    return Sizes(frozen, trained, trained, sum(p.numel() for p in predictor.parameters()), in_blocks // layers * width)
+    outside = (base or trained) - in_blocks
+    of_predictor = sum(p.numel() for p in predictor.parameters())
+    return Sizes(frozen, trained, trained, of_predictor, in_blocks // layers * width, outside * width)
 
 
 def held_bytes(module: ClinJEPA, sizes: Sizes, regime: Regime, shards: int = 1, encoder_has_state: bool = False) -> int:
@@ -74,7 +78,9 @@ def held_bytes(module: ClinJEPA, sizes: Sizes, regime: Regime, shards: int = 1, 
         cut += sizes.predictor * (_FLOAT + state)
     if regime.train_encoder or encoder_has_state:
         cut += sizes.encoder * state
-    return cut // shards + replicated + (2 * sizes.largest_block if shards > 1 else 0)
+    # A pass holds what lies outside the blocks whole, and two blocks: one at work, one on its way. A 4-bit base is never cut.
+    gathered = 0 if config.quantization == "nf4" or shards == 1 else 2 * sizes.largest_block + sizes.outside_blocks
+    return cut // shards + replicated + gathered
 
 
 def activation_bytes(module: ClinJEPA, encoder: TextEncoder, batch: MicroBatch, regime: Regime, kind: Kind) -> int:
@@ -96,6 +102,9 @@ def activation_bytes(module: ClinJEPA, encoder: TextEncoder, batch: MicroBatch, 
     if regime.train_encoder:
         kept += encoder_activations(encoder, batch.length_U, kind)
         kept += recomputed_block(module.encoder_config, batch.length_U, kind)
+    if regime.objective == "next_token":
+        # Logits of a chunk in the model's format and in float32, their softmax and its gradient.
+        passing += LOSS_CHUNK * int(text.vocab_size) * (half + 3 * _FLOAT)
     if regime.objective == "jepa":
         chained = regime.rollout == "chained"
         kept += predictor_activations(module.predictor_config, encoder.latent_dim, batch.windows, batch.hours, module.horizon, chained)

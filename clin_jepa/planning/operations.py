@@ -29,6 +29,17 @@ def encoder_operations(encoder: TextEncoder, length_U: Tensor) -> int:
     return _PER_WEIGHT * (linear_weights(encoder) * tokens + 2 * attention_width(encoder) * pairs)
 
 
+def head_operations(encoder: TextEncoder, length_U: Tensor) -> int:
+    """Of the logits of every token but each text's last, forward: what next-token tuning needs beyond the latents.
+
+    Args:
+        encoder: Built, on any device.
+        length_U: Tokens of each text, ``[U]`` int64.
+    """
+    config: Any = encoder.causal_lm.config.get_text_config()
+    return _PER_WEIGHT * int(config.vocab_size * config.hidden_size) * int((length_U - 1).sum())
+
+
 def step_operations(module: ClinJEPA, batch: TrajectoryBatch) -> int:
     """Of a training step under the current regime: forward, and backward where something trains; recomputation is not counted.
 
@@ -40,6 +51,8 @@ def step_operations(module: ClinJEPA, batch: TrajectoryBatch) -> int:
     """
     regime, length_U = module.regime, batch.length_U.cpu()
     forward = encoder_operations(module.encoder, length_U)
+    if regime.objective == "next_token":
+        forward += head_operations(module.encoder, length_U)
     total = 0
     if regime.train_encoder:
         total += forward * (2 if module.encoder.has_adapters else 3)

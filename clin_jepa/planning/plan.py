@@ -1,20 +1,20 @@
 """The plan of a run: work, memory and time of each phase, from the store, the shapes and the rates of a device."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
 
-from clin_jepa.callbacks import RolloutMonitor
+from clin_jepa.callbacks import HardSync, JointRefinement, PredictorFinalization, RolloutMonitor
 from clin_jepa.callbacks.phase_chain import PhaseChain, PhaseSpan
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.errors import InputError
 from clin_jepa.module import ClinJEPA
 from clin_jepa.planning.memory import Sizes, activation_bytes, held_bytes, sizes_of
-from clin_jepa.planning.operations import encoder_operations, predictor_operations
-from clin_jepa.planning.rates import Rates
+from clin_jepa.planning.operations import encoder_operations, head_operations, predictor_operations
+from clin_jepa.planning.rates import Rates, described
 from clin_jepa.planning.saved_activations import Kind, meta_encoder
 from clin_jepa.planning.workload import MicroBatch, Workload
 from clin_jepa.predictor import LatentTrajectoryPredictor
@@ -94,7 +94,7 @@ class Planner:
         memory_bytes: Of the device.
 
     Raises:
-        InputError: If no phase is listed.
+        InputError: If no phase is listed, or the rates are those of another encoder.
     """
 
     def __init__(
@@ -107,7 +107,9 @@ class Planner:
         self.chain = PhaseChain.of_trainer(trainer, module.optimization.total_steps)
         if not self.chain.spans:
             raise InputError("there is nothing to plan: list phase callbacks in trainer.callbacks, as curriculum.yaml does")
-        self.kind: Kind = "cuda" if trainer.strategy.root_device.type == "cuda" else "cpu"
+        self.kind: Kind = rates.kind
+        if rates.encoder != (wanted := described(module.encoder_config)):
+            raise InputError(f"the rates are those of a {rates.encoder}, and this run has a {wanted}: measure them with this config")
         self.processes = trainer.world_size
         sharded = type(trainer.strategy).__name__ == "ClinJEPAStrategy"
         hybrid = sharded and getattr(trainer.strategy, "hybrid", False)
@@ -126,9 +128,11 @@ class Planner:
         """The whole run."""
         phases: list[PhasePlan] = []
         room: list[int] = []
-        cached = encoder_has_state = False
-        for span in self.chain.spans:
-            regime = span.phase.planned_regime()
+        first = self.chain.spans[0]
+        cached = False
+        # A phase trained alone takes the optimizer's state over from the phases before it.
+        encoder_has_state = first.start > 0 and first.phase.number > JointRefinement.number
+        for span, regime in self._regimes():
             seconds, tokens = self._work(span, regime, cached)
             held = self.base_bytes + held_bytes(self.module, self.sizes, regime, self.shards, encoder_has_state)
             growing = activation_bytes(self.module, self.encoder, self.largest, regime, self.kind) if span.steps else 0
@@ -155,6 +159,16 @@ class Planner:
             processes=self.processes,
         )
 
+    def _regimes(self) -> Iterator[tuple[PhaseSpan, Regime]]:
+        """Each phase with its regime; without hard sync after the encoder was trained, finalization stays with the EMA target."""
+        apart = False
+        for span in self.chain.spans:
+            regime = span.phase.planned_regime()
+            if isinstance(span.phase, PredictorFinalization) and apart:
+                regime = replace(regime, target="ema")
+            apart = (apart or (regime.train_encoder and regime.target == "ema")) and not isinstance(span.phase, HardSync)
+            yield span, regime
+
     # ------------------------------------------------------------------ time
 
     def _work(self, span: PhaseSpan, regime: Regime, cached: bool) -> tuple[float, int]:
@@ -169,6 +183,9 @@ class Planner:
             if regime.train_encoder:
                 seconds += share * self._operations(batch.length_U) / rates.encoder_training
                 tokens += round(share * batch.tokens)
+                if regime.objective == "next_token":
+                    # The backward pass computes the logits anew: 4 passes where the rate stands for 3.
+                    seconds += share * 4 / 3 * head_operations(self.encoder, batch.length_U) / rates.encoder_training
             elif self.module.latent_cache == "none":
                 seconds += share * self._operations(batch.length_U) / rates.encoder_forward
                 tokens += round(share * batch.tokens)
@@ -179,8 +196,9 @@ class Planner:
                 seconds += share * self._predictor_operations(batch) / rates.predictor_training
         for batch in self.validation:
             if regime.train_encoder:
-                seconds += validations * self._operations(batch.length_U) / rates.encoder_forward
-                tokens += validations * batch.tokens
+                passes = 2 if regime.objective == "next_token" else 1
+                seconds += validations * passes * self._operations(batch.length_U) / rates.encoder_forward
+                tokens += validations * passes * batch.tokens
             if regime.target == "ema":
                 seconds += validations * self._operations(batch.state_length_U) / rates.encoder_forward
                 tokens += validations * int(batch.state_length_U.sum())

@@ -1,6 +1,7 @@
 """``clinjepa plan``: the command line of ``fit``, which says what the run would cost instead of running it."""
 
 import json
+import math
 import tempfile
 from dataclasses import asdict
 from itertools import islice
@@ -15,6 +16,7 @@ from typing_extensions import override
 
 from clin_jepa.atomic_file import write_atomically
 from clin_jepa.data.datamodule import TrajectoryDataModule
+from clin_jepa.errors import InputError
 from clin_jepa.module import ClinJEPA
 from clin_jepa.planning.plan import Plan, Planner, as_rows, readable_time, rollout_monitors
 from clin_jepa.planning.process_memory import machine_bytes, private_bytes
@@ -37,7 +39,7 @@ class PlanningTrainer(Trainer):
 
 
 class PlanningCLI(TrainingCLI):
-    """Takes what `TrainingCLI` takes; writes nothing into the run folder."""
+    """Takes what `TrainingCLI` takes; writes nothing into the run folder. A store that is used for the first time is tokenised."""
 
     @staticmethod
     @override
@@ -57,6 +59,24 @@ class PlanningCLI(TrainingCLI):
         )
 
     @override
+    def before_instantiate_classes(self) -> None:
+        """Refuse what cannot be planned; with the rates of a GPU elsewhere, this machine needs none."""
+        super().before_instantiate_classes()
+        config = self.config[self.subcommand]
+        if config.trainer.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+            if not config.rates:
+                raise InputError(
+                    "this machine has no GPU to measure: give the rates of one with --rates, written there with --save_rates, or plan for "
+                    "this machine with --trainer.accelerator cpu"
+                )
+            config.trainer.accelerator = "cpu"
+        if config.device_memory is not None and not 0 < config.device_memory < math.inf:
+            raise InputError(f"--device_memory {config.device_memory}: a device has more than 0 GB")
+        weights = config.model.encoder.weights
+        if weights and not Path(weights).is_file():
+            raise InputError(f"--model.encoder.weights {weights} does not exist")
+
+    @override
     def after_instantiate_classes(self) -> None:
         """Nothing is checked against a run folder."""
 
@@ -64,25 +84,28 @@ class PlanningCLI(TrainingCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         config = self.config[subcommand]
         module, data, trainer = self.model, self.datamodule, self.trainer
+        given = read_rates(Path(config.rates)) if config.rates else None
         data.prepare_data()
-        device = trainer.strategy.root_device
         data.windows("train")
-        base = 0 if device.type == "cuda" else private_bytes()
-        rates = read_rates(Path(config.rates)) if config.rates else _measured(module, data, trainer, device)
+        held = private_bytes()
+        rates = given or _measured(module, data, trainer)
         if config.save_rates:
             rates.save(Path(config.save_rates))
-        memory = config.device_memory * _GB if config.device_memory else _memory_of(device)
+        memory = config.device_memory * _GB if config.device_memory else rates.memory_bytes
+        base = 0 if rates.kind == "cuda" else held
         self.result = Planner(module, data, trainer, rates, base, int(memory)).plan()
         show(self.result, rates)
         if config.output:
             write_atomically(Path(config.output), json.dumps(asdict(self.result), indent=2) + "\n")
 
 
-def _measured(module: ClinJEPA, data: TrajectoryDataModule, trainer: Trainer, device: torch.device) -> Rates:
+def _measured(module: ClinJEPA, data: TrajectoryDataModule, trainer: Trainer) -> Rates:
+    device = trainer.strategy.root_device
     batches = list(islice(data.train_dataloader(), _BATCHES))
     monitors = rollout_monitors(trainer)
     context, horizon = (monitors[0].context, monitors[0].horizon) if monitors else (1, 1)
-    return measure_rates(module, batches, device, context, horizon)
+    precision = trainer.precision_plugin.forward_context
+    return measure_rates(module, batches, device, context, horizon, precision, _memory_of(device))
 
 
 def _memory_of(device: torch.device) -> int:

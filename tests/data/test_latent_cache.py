@@ -3,6 +3,7 @@
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -173,3 +174,31 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, datamodule: 
 
     with pytest.raises(InputError, match=r"file/latents cannot be written.*--model\.latent_cache none"):
         opened(tmp_path / "file" / "latents", datamodule, encoder)
+
+
+def test_two_that_open_an_empty_folder_at_once_share_one_cache(
+    tmp_path: Path, datamodule: TrajectoryDataModule, encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others: list[LatentCache] = []
+    create = LatentCache._create
+
+    def overtaken(self: LatentCache, *arguments: Any) -> None:
+        if not others:  # another process makes the files after this one has found none
+            others.append(LatentCache.__new__(LatentCache))
+            others[0].__init__(tmp_path, datamodule.tokens, encoder.fingerprint(), encoder.latent_dim)  # type: ignore[misc]
+        create(self, *arguments)
+
+    monkeypatch.setattr(LatentCache, "_create", overtaken)
+    late, counted = opened(tmp_path, datamodule, encoder), Counted(encoder)
+    expected = fresh(datamodule, encoder, IDS)
+
+    torch.testing.assert_close(late.latents(IDS, encoder), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(others[0].latents(IDS, counted), expected, atol=1e-5, rtol=0)
+    assert counted.calls == 0
+
+
+def test_a_cache_that_lacks_a_file_is_named(tmp_path: Path, datamodule: TrajectoryDataModule, encoder: TextEncoder) -> None:
+    cache = opened(tmp_path, datamodule, encoder)
+    (cache.folder / "checksums.bin").unlink()
+    with pytest.raises(InputError, match=r"lacks checksums.bin: delete the folder"):
+        opened(tmp_path, datamodule, encoder)

@@ -1,6 +1,8 @@
 """``clinjepa plan``: what it adds up is what a run then does."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,22 +10,25 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from clin_jepa.callbacks import JointRefinement, PredictorWarmup
+from clin_jepa.callbacks import HardSync, JointRefinement, NextTokenTuning, PredictorFinalization, PredictorWarmup
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.data.latent_cache import page_of_each_text
 from clin_jepa.data.windows import Windowing
+from clin_jepa.encoder import TextEncoder
+from clin_jepa.errors import InputError
 from clin_jepa.language_model import EncoderConfig
 from clin_jepa.module import ClinJEPA
 from clin_jepa.planning.memory import activation_bytes, held_bytes, sizes_of
 from clin_jepa.planning.operations import encoder_operations
 from clin_jepa.planning.plan import PhasePlan, Planner
-from clin_jepa.planning.rates import Rates, read_rates
+from clin_jepa.planning.rates import Rates, described, read_rates
 from clin_jepa.planning.saved_activations import meta_encoder
 from clin_jepa.planning.workload import Workload
 from clin_jepa.predictor import LatentTrajectoryPredictor, PredictorConfig
+from tests.language_models import save_language_model
 from tests.training_runs import Run, clinjepa, curriculum, phase, write_config
 
-EVEN = Rates("a device of tests", 1e9, 1e9, 1e9, 1e9, 0.0, 1e9)
+EVEN = Rates("a device of tests", "cpu", 2**30, described(EncoderConfig()), 1e9, 1e9, 1e9, 1e9, 0.0, 1e9)
 
 
 @pytest.fixture
@@ -101,7 +106,8 @@ def test_shards_divide_what_is_held_but_not_what_grows_with_the_windows(data: Tr
     whole, cut = (held_bytes(planner.module, planner.sizes, regime, shards) for shards in (1, 2))
     held = 4 * (2 * planner.sizes.encoder + planner.sizes.target + 2 * planner.sizes.predictor)
     held += 8 * (planner.sizes.encoder + planner.sizes.predictor)
-    assert whole - cut == pytest.approx(held / 2 - 2 * planner.sizes.largest_block, abs=16)
+    gathered = 2 * planner.sizes.largest_block + planner.sizes.outside_blocks
+    assert whole - cut == pytest.approx(held / 2 - gathered, abs=16)
 
 
 def test_the_sizes_of_a_published_model() -> None:
@@ -133,7 +139,18 @@ def test_the_command_line_prints_a_plan_and_leaves_nothing(
     assert "of 80 GB" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "do not exist"), ("{}", "holds no rates"), ("[", "holds no rates")])
+RATES_THAT_ARE_NONE = [
+    (None, "do not exist"),
+    ("{}", "holds no rates"),
+    ("[", "holds no rates"),
+    (json.dumps(asdict(EVEN) | {"encoder_forward": 0}), "encoder_forward is 0, not a number above 0"),
+    (json.dumps(asdict(EVEN) | {"encoder_training": float("nan")}), "encoder_training is nan"),
+    (json.dumps(asdict(EVEN) | {"optimizer": "fast"}), "optimizer is 'fast'"),
+    (json.dumps(asdict(EVEN) | {"rollout_s": None}), "rollout_s None"),
+]
+
+
+@pytest.mark.parametrize(("content", "words"), RATES_THAT_ARE_NONE)
 def test_rates_that_are_none_are_refused(
     run: Run, small_store_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None, words: str
 ) -> None:
@@ -148,3 +165,68 @@ def test_a_plan_without_phases_is_refused(small_store_path: Path, tmp_path: Path
     config = write_config(tmp_path / "small.yaml", [])
     assert clinjepa("plan", "--config", config, "--data.store", small_store_path) == 2
     assert "list phase callbacks in trainer.callbacks" in capsys.readouterr().err
+
+
+GPU = Rates("a GPU of tests", "cuda", 80 * 2**30, "qwen3 of width 128, bfloat16", 1e14, 1e14, 1e14, 1e14, 0.01, 1e10)
+
+
+@pytest.mark.parametrize("recipe", ["workstation_gpu", "one_80gb_gpu", "eight_gpus", "several_nodes"])
+def test_each_recipe_is_planned_for_its_gpus_on_a_machine_without_one(
+    small_store_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], recipe: str
+) -> None:
+    GPU.save(tmp_path / "gpu.json")
+    words = ("plan", "--config", "curriculum.yaml", "--config", f"recipes/{recipe}.yaml", "--data.store", small_store_path)
+    small = ("--model.encoder.base", "tiny", "--model.encoder.quantization", "none", "--model.optimization.total_steps", "50")
+
+    assert clinjepa(*words, *small, "--rates", tmp_path / "gpu.json") == 0
+
+    said = capsys.readouterr().out
+    processes = {"eight_gpus": 8, "several_nodes": 16}.get(recipe, 1)
+    assert f"on {processes} x a GPU of tests" in said
+    assert "of 80 GB" in said
+
+
+def test_a_gpu_that_is_not_here_needs_rates(small_store_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("plan", "--config", "curriculum.yaml", "--data.store", small_store_path, "--trainer.accelerator", "gpu")
+    assert clinjepa(*words) == 2
+    assert "has no GPU to measure: give the rates of one with --rates" in capsys.readouterr().err
+
+
+def test_rates_of_another_encoder_are_refused(data: TrajectoryDataModule) -> None:
+    with pytest.raises(InputError, match=r"the rates are those of a qwen3 of width 128, bfloat16, and this run has a .* float32"):
+        planned(data, JointRefinement(1), rates=GPU)
+
+
+@pytest.mark.parametrize("memory", ["0", "-5", "nan"])
+def test_a_device_without_memory_is_refused(small_store_path: Path, capsys: pytest.CaptureFixture[str], memory: str) -> None:
+    words = ("plan", "--config", "curriculum.yaml", "--data.store", small_store_path)
+    assert clinjepa(*words, f"--device_memory={memory}") == 2
+    assert "device_memory" in capsys.readouterr().err
+
+
+def test_finalization_without_hard_sync_is_planned_with_the_target_s_passes(data: TrajectoryDataModule) -> None:
+    synced = planned(data, JointRefinement(4), HardSync(), PredictorFinalization(4))[1][-1]
+    apart = planned(data, JointRefinement(4), PredictorFinalization(4))[1][-1]
+    planner, _ = planned(data, PredictorFinalization(4))
+    of_target = sum(int(batch.state_length_U.sum()) for batch in planner.sampled)
+    assert apart.tokens - synced.tokens == pytest.approx(4 * of_target / len(planner.sampled), rel=0.3)
+
+
+def test_next_token_tuning_is_planned_with_its_logits(data: TrajectoryDataModule) -> None:
+    (tuned,) = planned(data, NextTokenTuning(4))[1]
+    planner, _ = planned(data, NextTokenTuning(4))
+    blocks = sum(encoder_operations(planner.encoder, batch.length_U) for batch in planner.sampled) * 4 / len(planner.sampled)
+    tokens = sum(batch.tokens - len(batch.length_U) for batch in planner.sampled) * 4 / len(planner.sampled)
+    # 2048 words of 128 features, a multiplication and an addition for each, the logits computed twice in three passes.
+    assert tuned.seconds - planner.sizes.encoder * 4 / 1e9 == pytest.approx((blocks + 4 / 3 * 2 * 2048 * 128 * tokens) / 1e9, rel=0.02)
+
+
+def test_a_4_bit_base_is_planned_as_large_as_it_is(tmp_path: Path) -> None:
+    folder = save_language_model(tmp_path / "base", hidden_size=256)
+    config = EncoderConfig(base=str(folder), adaptation="lora", quantization="nf4", dtype="bfloat16")
+    module = ClinJEPA(encoder=config)
+    with torch.device("meta"):
+        predictor = LatentTrajectoryPredictor(256, module.predictor_config)
+    held = {p.data_ptr(): p.untyped_storage().nbytes() for p in TextEncoder(config).parameters() if not p.requires_grad}
+    sizes = sizes_of(module, meta_encoder(config), predictor)
+    assert sizes.frozen + 4 * sizes.target == pytest.approx(sum(held.values()), rel=0.05)
