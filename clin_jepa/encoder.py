@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 from clin_jepa.language_model import ONLINE_ADAPTER, TARGET_ADAPTER, EncoderConfig, base_identity, build_language_model
+from clin_jepa.last_block import keeps_last_tokens
 from clin_jepa.packing import Packing, plan_packs
 from clin_jepa.shards import whole
 
@@ -89,9 +90,9 @@ class TextEncoder(nn.Module):
         latents: list[Tensor] = []
         packs = plan_packs(length_U.cpu(), self.config.tokens_per_pack)
         n_passes = self.most_packs(len(packs))
-        for tokens, packing in self._packed(packs, token_N, length_U.cpu()):
-            hidden_ND = self._hidden(tokens, packing)
-            latents.append(hidden_ND.index_select(0, packing.last_token_U).float())
+        for tokens, packing in self._packed(packs, token_N, length_U.cpu(), last_tokens_only=True):
+            hidden_UD = self._hidden(tokens, packing)
+            latents.append(hidden_UD.float())
         order = torch.cat(packs).to(latents[0].device)
         return torch.cat(latents).index_select(0, torch.argsort(order)) + self._idle_passes(n_passes - len(packs), token_N)
 
@@ -184,22 +185,27 @@ class TextEncoder(nn.Module):
         packing = Packing(torch.ones(1, dtype=torch.int64), self.device)
         return torch.stack([0.0 * self._hidden(token_N[:1].to(self.device), packing).float().sum() for _ in range(count)]).sum()
 
-    def _packed(self, packs: list[Tensor], token_N: Tensor, length_U: Tensor) -> Iterator[tuple[Tensor, Packing]]:
+    def _packed(
+        self, packs: list[Tensor], token_N: Tensor, length_U: Tensor, last_tokens_only: bool = False
+    ) -> Iterator[tuple[Tensor, Packing]]:
         start_U = length_U.cumsum(0) - length_U
         token_N = token_N.to(self.device, non_blocking=True)
         for pack in packs:
             length, start = length_U[pack], start_U[pack]
             within = torch.arange(int(length.sum())) - (length.cumsum(0) - length).repeat_interleave(length)
             index = (start.repeat_interleave(length) + within).to(token_N.device, non_blocking=True)
-            yield token_N.index_select(0, index), Packing(length, token_N.device)
+            yield token_N.index_select(0, index), Packing(length, token_N.device, last_tokens_only)
 
     def _hidden(self, tokens: Tensor, packing: Packing) -> Tensor:
+        """Final hidden states of a pack's tokens, ``[N, D]``, or of its texts' last tokens, ``[U, D]``."""
         decoder = self.causal_lm.get_decoder()
         # A half-precision base computes in half precision whoever calls, with the trainer's autocast or without it, as in evaluation.
         half = self.config.dtype == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
             out = decoder(input_ids=tokens.unsqueeze(0), position_ids=packing.position_N.unsqueeze(0), use_cache=False, packing=packing)
         hidden: Tensor = out.last_hidden_state[0]
+        if packing.last_tokens_only and not keeps_last_tokens(self.causal_lm):
+            return hidden.index_select(0, packing.last_token_U)
         return hidden
 
     def _summed_cross_entropy(self, hidden_ND: Tensor, wanted_N: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_t
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel, Qwen3Config
 
 from clin_jepa.errors import InputError
+from clin_jepa.last_block import keep_last_tokens_in_last_block
 from clin_jepa.packing import PACKED, check_no_sinks, check_packable
 
 ONLINE_ADAPTER, TARGET_ADAPTER = "online", "target"
@@ -126,6 +127,7 @@ def build_language_model(config: EncoderConfig) -> PreTrainedModel | PeftModel:
     check_packable(hf_config)
     model = _from_scratch(config, hf_config) if config.from_scratch else _pretrained(config)
     check_no_sinks(model)
+    keep_last_tokens_in_last_block(model)
     model.config.use_cache = False
     if config.adaptation == "lora":
         if config.quantization == "nf4":

@@ -57,10 +57,12 @@ class Packing:
     Args:
         length_U: Tokens of each text, ascending, on the CPU.
         device: Where the pack is.
+        last_tokens_only: Whether only the hidden state of each text's last token is wanted, as for latents.
     """
 
     length_U: Tensor
     device: torch.device
+    last_tokens_only: bool = False
     offset_U: Tensor = field(init=False)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from clin_jepa.batch import TrajectoryBatch
 from clin_jepa.encoder import TextEncoder
+from clin_jepa.last_block import keeps_last_tokens
 from clin_jepa.module import ClinJEPA
 from clin_jepa.predictor import PredictorConfig
 
@@ -17,27 +18,30 @@ _PER_WEIGHT = 2
 
 
 def encoder_operations(encoder: TextEncoder, length_U: Tensor) -> int:
-    """Of a forward pass over some texts: every linear layer of the blocks, adapters included, and causal attention within each text.
+    """Of a forward pass for latents: every linear layer of the blocks, adapters included, and causal attention within each text.
 
-    The head is left out, since latents need none; norms and activations are, as is usual, not counted.
+    The last block's feed-forward layer meets last tokens only. The head is left out, since latents need none; norms and activations are,
+    as is usual, not counted.
 
     Args:
         encoder: Built, on any device.
         length_U: Tokens of each text, ``[U]`` int64.
     """
     tokens, pairs = int(length_U.sum()), int((length_U * (length_U + 1) // 2).sum())
-    return _PER_WEIGHT * (linear_weights(encoder) * tokens + 2 * attention_width(encoder) * pairs)
+    left_out = last_feed_forward_weights(encoder) * (tokens - len(length_U))
+    return _PER_WEIGHT * (linear_weights(encoder) * tokens + 2 * attention_width(encoder) * pairs - left_out)
 
 
 def head_operations(encoder: TextEncoder, length_U: Tensor) -> int:
-    """Of the logits of every token but each text's last, forward: what next-token tuning needs beyond the latents.
+    """Of the logits of every token but each text's last, and of the last block for them: what next-token tuning needs beyond latents.
 
     Args:
         encoder: Built, on any device.
         length_U: Tokens of each text, ``[U]`` int64.
     """
     config: Any = encoder.causal_lm.config.get_text_config()
-    return _PER_WEIGHT * int(config.vocab_size * config.hidden_size) * int((length_U - 1).sum())
+    weights = int(config.vocab_size * config.hidden_size) + last_feed_forward_weights(encoder)
+    return _PER_WEIGHT * weights * int((length_U - 1).sum())
 
 
 def step_operations(module: ClinJEPA, batch: TrajectoryBatch) -> int:
@@ -67,10 +71,14 @@ def step_operations(module: ClinJEPA, batch: TrajectoryBatch) -> int:
 
 
 def linear_weights(encoder: TextEncoder) -> int:
-    """Weights that each token meets; of the two adapters only one runs."""
-    blocks: nn.Module = encoder.causal_lm.get_decoder().layers
-    matrices = [p for name, p in blocks.named_parameters() if p.ndim == 2 and ".target." not in name]
-    return sum(_elements(p) for p in matrices)
+    """Weights of all blocks; of the two adapters only one runs."""
+    return _matrix_elements(encoder.causal_lm.get_decoder().layers)
+
+
+def last_feed_forward_weights(encoder: TextEncoder) -> int:
+    """Weights that only last tokens meet, where latents are what is wanted."""
+    last = encoder.causal_lm.get_decoder().layers[-1]
+    return _matrix_elements(last.mlp) if keeps_last_tokens(encoder.causal_lm) else 0
 
 
 def attention_width(encoder: TextEncoder) -> int:
@@ -90,6 +98,10 @@ def predictor_operations(config: PredictorConfig, latent_dim: int, hours: int) -
     per_position = config.layers * (4 * width * width + 2 * width * config.feed_forward) + latent_dim * width
     attention = config.layers * 2 * width * positions
     return _PER_WEIGHT * ((per_position + attention) * positions + latent_dim * width * hours)
+
+
+def _matrix_elements(part: nn.Module) -> int:
+    return sum(_elements(p) for name, p in part.named_parameters() if p.ndim == 2 and ".target." not in name)
 
 
 def _elements(parameter: nn.Parameter) -> int:

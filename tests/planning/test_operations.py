@@ -40,7 +40,8 @@ def test_the_predictor_s() -> None:
 
 def test_the_head_s() -> None:
     encoder, length_U = TextEncoder(EncoderConfig(vocab_size=600)), torch.full((20,), 30)
-    assert head_operations(encoder, length_U) == 2 * 600 * 128 * 20 * 29
+    # Logits over 600 words, and the three matrices of the last block's feed-forward layer.
+    assert head_operations(encoder, length_U) == 2 * (600 * 128 + 3 * 128 * 384) * 20 * 29
 
 
 def test_a_training_step_s(datamodule: TrajectoryDataModule) -> None:
