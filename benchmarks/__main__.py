@@ -62,13 +62,14 @@ def main() -> None:
     material = open_material(arguments.folder.resolve())
     results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     for name in arguments.parts or _PARTS:
-        results[name] = {"measured": _circumstances(material), **_PARTS[name](material)}
+        results[name] = {"measured": circumstances(material), **_PARTS[name](material)}
         _show(name, results[name])
         write_atomically(RESULTS, json.dumps(results, indent=2) + "\n")
     print(f"written to {RESULTS}")
 
 
-def _circumstances(material: Material) -> dict[str, Any]:
+def circumstances(material: Material) -> dict[str, Any]:
+    """When, on what and with what a part was measured."""
     versions = {name: importlib.metadata.version(name) for name in ("torch", "lightning", "transformers", "peft")}
     machine = {"processor": _processor(), "cores": os.cpu_count(), "torch_threads": torch.get_num_threads()}
     return {
