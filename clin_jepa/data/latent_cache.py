@@ -74,8 +74,8 @@ class LatentCache:
                 raise InputError(f"{self.folder} lacks {name}: delete the folder, and its latents are encoded anew")
         kind = np.float32 if dtype == "float32" else np.uint16
         self._latent_UD: NDArray[Any] = np.memmap(self.folder / "latents.bin", dtype=kind, mode="r", shape=(tokens.n_texts, latent_dim))
-        self._page_U = page_of_each_text(tokens)
-        pages = (int(self._page_U[-1]) + 1,)
+        self._first_P = first_text_of_each_page(tokens)
+        pages = (len(self._first_P),)
         self._full_P: NDArray[np.uint8] = np.memmap(self.folder / "pages.bin", dtype=np.uint8, mode="r+", shape=pages)
         self._checksum_P: NDArray[np.uint32] = np.memmap(self.folder / "checksums.bin", dtype=np.uint32, mode="r+", shape=pages)
         self._is_verified_P: NDArray[np.bool_] = np.zeros(pages, dtype=bool)
@@ -89,7 +89,7 @@ class LatentCache:
             size = 4 if about["dtype"] == "float32" else 2
             with (staging / "latents.bin").open("wb") as stream:
                 stream.truncate(self.tokens.n_texts * self.latent_dim * size)
-            pages = int(page_of_each_text(self.tokens)[-1]) + 1
+            pages = len(first_text_of_each_page(self.tokens))
             (staging / "pages.bin").write_bytes(bytes(pages))
             (staging / "checksums.bin").write_bytes(bytes(4 * pages))
             (staging / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
@@ -106,7 +106,7 @@ class LatentCache:
 
     def missing(self, text_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pages that hold one of the texts and are not encoded yet, ascending."""
-        pages = np.unique(self._page_U[text_ids])
+        pages = np.unique(page_of_text(text_ids, self._first_P))
         for page in pages[(self._full_P[pages] == 1) & ~self._is_verified_P[pages]].tolist():
             if self._checksum(page) == self._checksum_P[page]:
                 self._is_verified_P[page] = True
@@ -118,8 +118,8 @@ class LatentCache:
 
     def _rows_of(self, page: int) -> tuple[int, int]:
         """First text of a page, and the first one behind it."""
-        first, last = np.searchsorted(self._page_U, [page, page + 1])
-        return int(first), int(last)
+        last = self._first_P[page + 1] if page + 1 < len(self._first_P) else self.tokens.n_texts
+        return int(self._first_P[page]), int(last)
 
     def _checksum(self, page: int) -> int:
         first, last = self._rows_of(page)
@@ -138,7 +138,7 @@ class LatentCache:
         ids = text_ids.cpu().numpy()
         self.asked_texts += len(ids)
         missing = self.missing(ids)
-        self.missed_texts += int(np.isin(self._page_U[ids], missing).sum())
+        self.missed_texts += int(np.isin(page_of_text(ids, self._first_P), missing).sum())
         while pages := self._divide(missing.tolist()):
             for page in pages:
                 self._encode_page(page, encode)
@@ -188,7 +188,17 @@ def remove_other_caches(folder: Path, keep: str) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def page_of_each_text(tokens: TokenStore) -> NDArray[np.int64]:
-    """Page of each text, ``[U]`` ascending: a new page begins where the token count passes a multiple of the page size."""
-    page: NDArray[np.int64] = np.asarray(tokens.offset_U[:-1]) // _TOKENS_PER_PAGE
-    return np.unique(page, return_inverse=True)[1].astype(np.int64)
+def first_text_of_each_page(tokens: TokenStore) -> NDArray[np.int64]:
+    """First text of each page, ascending: a new page begins where the token count passes a multiple of the page size."""
+    marks = np.arange(0, int(tokens.offset_U[-1]), _TOKENS_PER_PAGE)
+    first: NDArray[np.int64] = np.unique(np.searchsorted(tokens.offset_U[:-1], marks)).astype(np.int64)
+    return first[first < tokens.n_texts]
+
+
+def page_of_text(text_ids: NDArray[np.int64], first_P: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Page of each of some texts.
+
+    >>> page_of_text(np.array([0, 4, 5, 9]), first_P=np.array([0, 5])).tolist()
+    [0, 0, 1, 1]
+    """
+    return np.searchsorted(first_P, text_ids, side="right") - 1

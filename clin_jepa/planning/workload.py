@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clin_jepa.data.datamodule import Split, TrajectoryDataModule
-from clin_jepa.data.latent_cache import page_of_each_text
+from clin_jepa.data.latent_cache import first_text_of_each_page, page_of_text
 from clin_jepa.data.windows import EndlessBatchSampler, WindowDataset
 
 # Micro-batches that stand for all of a run's, spread evenly over it.
@@ -54,7 +54,7 @@ class Workload:
         self.data, self.processes = data, processes
         self.train = data.windows("train")
         self._length_U: NDArray[np.int64] = np.diff(data.tokens.offset_U)
-        self._page_U = page_of_each_text(data.tokens)
+        self._first_P = first_text_of_each_page(data.tokens)
 
     def sampled(self, micro_batches: int) -> list[MicroBatch]:
         """Micro-batches of one process, spread over a run of so many."""
@@ -80,8 +80,9 @@ class Workload:
         for split, count in validation:
             if count:
                 texts.append(self._texts(self.data.windows(split), range(count))[0])
-        pages = np.unique(self._page_U[np.unique(np.concatenate(texts))])
-        return torch.from_numpy(self._length_U[np.isin(self._page_U, pages)])
+        pages = np.unique(page_of_text(np.unique(np.concatenate(texts)), self._first_P))
+        page_U = page_of_text(np.arange(len(self._length_U)), self._first_P)
+        return torch.from_numpy(self._length_U[np.isin(page_U, pages)])
 
     def _micro_batch(self, windows: WindowDataset, numbers: Sequence[int]) -> MicroBatch:
         texts, states, hours = self._texts(windows, numbers)

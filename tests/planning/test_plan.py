@@ -6,13 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
 
 from clin_jepa.callbacks import HardSync, JointRefinement, NextTokenTuning, PredictorFinalization, PredictorWarmup
 from clin_jepa.data.datamodule import TrajectoryDataModule
-from clin_jepa.data.latent_cache import page_of_each_text
+from clin_jepa.data.latent_cache import first_text_of_each_page, page_of_text
 from clin_jepa.data.windows import Windowing
 from clin_jepa.encoder import TextEncoder
 from clin_jepa.errors import InputError
@@ -52,7 +53,7 @@ def test_the_texts_to_encode_are_those_that_the_cache_then_holds(run: Run, data:
 
     (cache,) = (run.folder / "latents").glob("*/pages.bin")
     pages = torch.frombuffer(bytearray(cache.read_bytes()), dtype=torch.uint8)
-    encoded = int(pages[torch.from_numpy(page_of_each_text(data.tokens))].sum())
+    encoded = int(pages[torch.from_numpy(page_of_text(np.arange(data.tokens.n_texts), first_text_of_each_page(data.tokens)))].sum())
     assert len(Workload(data).lengths_to_encode(2 * 2, [])) == encoded
 
 
