@@ -1,21 +1,23 @@
-"""A text file that is either the old one or the new one, never half of it."""
+"""A file that is either the old one or the new one, never half of it."""
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from clin_jepa.errors import InputError
 
 
-def write_atomically(path: Path, text: str) -> Path:
-    """Write a text file aside and move it into place in one step.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write a file that then takes another's place in one step; nothing is moved where the block fails.
 
     Args:
         path: The file; its folder is made where it is missing, an earlier file is replaced.
-        text: The content, written as UTF-8.
 
-    Returns:
-        ``path``.
+    Yields:
+        A path to write to.
 
     Raises:
         InputError: If the folder or the file cannot be written.
@@ -25,11 +27,20 @@ def write_atomically(path: Path, text: str) -> Path:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             # A file in a folder of its own gets the permissions that the user's umask gives; a bare temporary file is private.
             partial = Path(folder) / path.name
-            with partial.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
+            yield partial
+            with partial.open("rb") as file:
                 os.fsync(file.fileno())
             partial.replace(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): free the place or choose another folder") from error
+
+
+def write_atomically(path: Path, text: str) -> Path:
+    """Write a text file, as UTF-8, aside and move it into place in one step; otherwise as `replacing`.
+
+    Returns:
+        ``path``.
+    """
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
     return path

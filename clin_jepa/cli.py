@@ -40,6 +40,17 @@ def _evaluate() -> None:
     auto_cli(evaluate, as_positional=False, prog="clinjepa evaluate")
 
 
+def _compare() -> None:
+    from jsonargparse import ArgumentParser
+
+    from clin_jepa.evaluation.compare import compare
+
+    parser = ArgumentParser(prog="clinjepa compare", description="Hold several evaluated runs side by side.")
+    parser.add_argument("runs", nargs="+", help="Folders of evaluated runs; ARM=FOLDER names the arm that a run is a seed of.")
+    parser.add_function_arguments(compare, as_positional=False, skip={"runs"})
+    compare(**parser.parse_args().as_dict())
+
+
 def _train() -> None:
     from clin_jepa.training_cli import run_training_cli
 
@@ -61,7 +72,8 @@ _VERBS: dict[str, tuple[str, Callable[[], None], bool]] = {
     "validate": ("Measure a checkpoint on the tuning split.", _train, True),
     "test": ("Measure a checkpoint on the held-out split.", _train, True),
     "predict": ("Write latents and next-hour predictions of the held-out split.", _train, True),
-    "evaluate": ("Measure a run's forecasts beside baselines; write metrics.json and report.html.", _evaluate, False),
+    "evaluate": ("Measure a run: forecasts, geometry, risk tasks, beside baselines; write metrics.json and report.html.", _evaluate, False),
+    "compare": ("Hold several evaluated runs side by side, with intervals of paired differences.", _compare, False),
 }
 
 

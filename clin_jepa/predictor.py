@@ -120,11 +120,25 @@ class LatentTrajectoryPredictor(nn.Module):
         Raises:
             InputError: If the sequence is longer than the learned positions.
         """
+        return self._read(self._hidden(static_BD, state_BTD, action_BTD), state_BTD)
+
+    def hidden(self, static_BD: Tensor, state_BTD: Tensor, action_BTD: Tensor) -> Tensor:
+        """The normalised hidden state behind each hour's prediction, ``[B, T, W]``: what the predictor has made of the hours so far.
+
+        Args:
+            static_BD: As in `forward`.
+            state_BTD: As in `forward`.
+            action_BTD: As in `forward`.
+        """
+        hidden_BTW: Tensor = self.norm(self._hidden(static_BD, state_BTD, action_BTD))
+        return hidden_BTW
+
+    def _hidden(self, static_BD: Tensor, state_BTD: Tensor, action_BTD: Tensor) -> Tensor:
         x_BSW = self._embed(static_BD, state_BTD, action_BTD)
         mask_SS = block_causal_mask(state_BTD.shape[1], x_BSW.device)
         for block in self.blocks:
             x_BSW = block(x_BSW, mask_SS)
-        return self._read(x_BSW[:, 1::2], state_BTD)
+        return x_BSW[:, 1::2]
 
     def forward_with_rollouts(
         self, static_BD: Tensor, state_BTD: Tensor, action_BTD: Tensor, start_B: Tensor, horizon: int

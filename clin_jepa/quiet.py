@@ -2,6 +2,8 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _WARNINGS = (
     ".*does not have many workers.*",  # windows are assembled in microseconds from memory-mapped files
@@ -22,6 +24,18 @@ def silence_expected_notices() -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # an optional CPU kernel is missing
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_tip)
     logging.getLogger("lightning.fabric.utilities.rank_zero").addFilter(_is_no_tip)
+
+
+@contextmanager
+def without_lightning_notices() -> Iterator[None]:
+    """Keep Lightning from telling about devices and loggers within a block: for the many small trainings of an evaluation."""
+    logger = logging.getLogger("lightning.pytorch")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _is_no_tip(record: logging.LogRecord) -> bool:

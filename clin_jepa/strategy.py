@@ -161,7 +161,8 @@ def shard_model(module: ClinJEPA, mesh: DeviceMesh) -> None:
     for block in module.predictor.blocks:
         _shard(block, mesh)
     _shard(module.predictor, mesh)
-    for method in (LatentTrajectoryPredictor.rollout, LatentTrajectoryPredictor.forward_with_rollouts):
+    methods = (LatentTrajectoryPredictor.rollout, LatentTrajectoryPredictor.forward_with_rollouts, LatentTrajectoryPredictor.hidden)
+    for method in methods:
         register_fsdp_forward_method(module.predictor, method.__name__)
     online = module.encoder.online_parameters()
     unaligned = [name for name, target in module.target.parameters_by_name().items() if not aligned(target, online[name])]

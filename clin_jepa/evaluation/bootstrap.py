@@ -8,6 +8,16 @@ import torch
 from torch import Tensor
 
 
+def drawn_times(count: int, draws: int, seed: int) -> Tensor:
+    """How often each of some stays or subjects is in each bootstrap sample, ``[R, count]`` double; every row adds up to ``count``.
+
+    >>> drawn_times(4, draws=100, seed=0).sum(dim=1).unique().tolist()
+    [4.0]
+    """
+    drawn_RS = torch.randint(count, (draws, count), generator=torch.Generator().manual_seed(seed))
+    return torch.zeros(draws, count, dtype=torch.double).scatter_add_(1, drawn_RS, torch.ones_like(drawn_RS, dtype=torch.double))
+
+
 def resampled_means(curves: Mapping[str, Tensor], stay_N: Tensor, draws: int = 500, seed: int = 0) -> dict[str, Tensor]:
     """Mean curves of bootstrap samples; each draws as many stays as there are, with replacement, with all their windows.
 
@@ -27,9 +37,7 @@ def resampled_means(curves: Mapping[str, Tensor], stay_N: Tensor, draws: int = 5
     [1.0, 2.0, 4.0]
     """
     stays, row_N, windows_S = torch.unique(stay_N.cpu(), return_inverse=True, return_counts=True)
-    drawn_RS = torch.randint(len(stays), (draws, len(stays)), generator=torch.Generator().manual_seed(seed))
-    times_RS = torch.zeros(draws, len(stays), dtype=torch.double)
-    times_RS.scatter_add_(1, drawn_RS, torch.ones_like(drawn_RS, dtype=torch.double))
+    times_RS = drawn_times(len(stays), draws, seed)
     windows_R1 = times_RS @ windows_S.double()[:, None]
     return {name: times_RS @ _sum_by_stay(curve_NH, row_N, len(stays)) / windows_R1 for name, curve_NH in curves.items()}
 

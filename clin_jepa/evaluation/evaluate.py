@@ -3,23 +3,32 @@
 import importlib.metadata
 import importlib.util
 import platform
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import polars as pl
 import torch
 import yaml
 
 from clin_jepa import __version__
+from clin_jepa.atomic_file import replacing
 from clin_jepa.data.datamodule import Split
 from clin_jepa.errors import InputError
 from clin_jepa.evaluation.collapse import collapse_measures, collapse_report, singular_values
 from clin_jepa.evaluation.drift import drift_curves, drift_report
 from clin_jepa.evaluation.drift_table import drift_table
 from clin_jepa.evaluation.finished_run import FinishedRun, open_run
+from clin_jepa.evaluation.geometry import geometry_report
 from clin_jepa.evaluation.metrics_file import read_metrics, write_metrics
-from clin_jepa.evaluation.rollout_errors import rollout_errors, split_hours
+from clin_jepa.evaluation.predictions_file import write_predictions
+from clin_jepa.evaluation.risk_models import BACKBONE, MODELS
+from clin_jepa.evaluation.risk_tasks import RiskTasks, task_report
+from clin_jepa.evaluation.rollout_errors import errors_table, rollout_errors, split_hours
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.windows import choose_windows
+from data_pipelines.labels import TASKS
 
 _VERSIONS = ("torch", "lightning", "transformers", "peft", "polars", "duckdb")
 _SINGULAR_VALUES = 256
@@ -37,8 +46,14 @@ def evaluate(
     batch_size: int = 64,
     device: str = "auto",
     seed: int = 0,
+    tasks: Sequence[str] | Literal["all", "none"] = "all",
+    baselines: Sequence[str] | Literal["all", "none"] = "all",
 ) -> Path:
-    """Measure how a run's forecasts hold up, and write ``evaluation/metrics.json`` and ``evaluation/report.html`` into its folder.
+    """Measure a run: its forecasts, the geometry of its latents, and what risk they hold, beside baselines.
+
+    Writes ``metrics.json`` and ``report.html`` into the run's folder ``evaluation``, and what their figures are made of:
+    ``predictions.parquet``, ``rollout_errors.parquet`` and ``displacements.parquet``. Latents and scores that are finished are kept: an
+    evaluation that was interrupted goes on where it was.
 
     Args:
         run: Folder of a finished run.
@@ -48,10 +63,13 @@ def evaluate(
         context_hours: True hours before each forecast.
         horizon_hours: Hours of each forecast.
         minimum_windows: Where fewer windows are long enough, context and horizon are shortened until this many are.
-        draws: Bootstrap draws, by stay, behind each 95 % interval.
+        draws: Bootstrap draws, by stay or subject, behind each 95 % interval.
         batch_size: Windows rolled out at a time.
         device: Where the model runs: auto, cpu, cuda or cuda:N.
-        seed: Seed of the bootstrap.
+        seed: Seed of the bootstrap, of probes and of trees.
+        tasks: Risk tasks; all that the store can tell, none, or a list of names.
+        baselines: Models that score the same rows, trained here without the run's backbone; all, none, or a list of names. They do not
+            depend on the run: of several runs on one store, one needs them.
 
     Returns:
         The report.
@@ -59,9 +77,11 @@ def evaluate(
     Raises:
         InputError: If the run is not finished, a file does not fit, or no stay is long enough.
     """
-    for package in ("jinja2", "matplotlib"):
+    for package in ("jinja2", "matplotlib", "sklearn", "lightgbm"):
         if importlib.util.find_spec(package) is None:
             raise InputError(f"the report needs {package}: pip install 'clin-jepa[evaluation]'")
+    wanted = _chosen("tasks", tasks, TASKS)
+    models = (BACKBONE, *_chosen("baselines", baselines, [name for name in MODELS if name != BACKBONE]))
     opened = open_run(Path(run), _path(checkpoint), _path(store), device)
     hours = split_hours(opened.data, split)
     if not len(hours.n_hours):
@@ -85,6 +105,10 @@ def evaluate(
     errors = rollout_errors(opened.module, opened.data, latents, split, windows, batch_size)
     spread = measures["mean_absolute_deviation"]
     output = opened.folder / "evaluation"
+    _write_table(errors_table(errors, windows, opened.data, split), output / "rollout_errors.parquet")
+    geometry, displacements = geometry_report(opened.data, latents, split, draws, seed)
+    _write_table(displacements, output / "displacements.parquet")
+    by_task, risk = _risk_tasks(opened, latents, split, wanted, models, draws, seed)
     metrics = write_metrics(
         {
             "dataset": _dataset(opened),
@@ -92,6 +116,8 @@ def evaluate(
             "run": _run(opened, split),
             "drift": drift_report(errors, windows, spread, draws=draws, seed=seed),
             "collapse": _collapse(opened, split, measures),
+            "geometry": geometry,
+            **risk,
         },
         output / "metrics.json",
     )
@@ -104,10 +130,33 @@ def evaluate(
     from clin_jepa.evaluation.report import write_report
 
     content = read_metrics(metrics)
-    report = write_report(content, curves, output / "report.html")
+    report = write_report(content, curves, output / "report.html", by_task)
     print(drift_table(content))
     print(f"metrics: {metrics}\nreport:  {report}")
     return report
+
+
+def _chosen(option: str, given: Sequence[str] | str, known: Sequence[str]) -> Sequence[str]:
+    if given in ("all", "none"):
+        return known if given == "all" else ()
+    if unknown := [name for name in given if name not in known]:
+        raise InputError(f"--{option} {', '.join(unknown)}: there is no such thing; there are {', '.join(known)}")
+    return given
+
+
+def _risk_tasks(
+    opened: FinishedRun, latents: StoreLatents, split: Split, tasks: Sequence[str], models: Sequence[str], draws: int, seed: int
+) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
+    """Predictions by task, written to ``predictions.parquet``, and the sections of ``metrics.json``."""
+    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=opened.folder) as scratch:
+        by_task, unavailable = RiskTasks(opened, latents, split, seed, Path(scratch)).scores(tasks, models)
+    write_predictions(list(by_task.values()), opened.folder / "evaluation" / "predictions.parquet")
+    return by_task, task_report(by_task, unavailable, opened, draws, seed) if tasks else {}
+
+
+def _write_table(table: pl.DataFrame, path: Path) -> None:
+    with replacing(path) as partial:
+        table.write_parquet(partial)
 
 
 def _path(given: str | Path | None) -> Path | None:

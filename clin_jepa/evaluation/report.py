@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -12,6 +13,7 @@ from clin_jepa.atomic_file import write_atomically
 from clin_jepa.evaluation.headline import headline
 from clin_jepa.evaluation.model_names import ARMS, label
 from clin_jepa.evaluation.plots import legend, plot_figure, plot_spectrum
+from clin_jepa.evaluation.task_section import geometry_section, task_section
 
 # Figure, title, what it means, how a value reads, and the value that is neither better nor worse.
 _TABLES: tuple[tuple[str, str, str, str, float | None], ...] = (
@@ -35,7 +37,9 @@ _MEASURES = (
 )
 
 
-def write_report(metrics: Mapping[str, Any], curves: Mapping[str, Any], output: Path) -> Path:
+def write_report(
+    metrics: Mapping[str, Any], curves: Mapping[str, Any], output: Path, by_task: Mapping[str, pl.DataFrame] | None = None
+) -> Path:
     """Write the page in one step.
 
     Args:
@@ -43,6 +47,7 @@ def write_report(metrics: Mapping[str, Any], curves: Mapping[str, Any], output: 
             may hold ``settings`` and ``versions``; all their other values, and those of ``encoder``, are listed as they are.
         curves: ``{"drift": drift.drift_curves(...)}``, and optionally ``"singular_values"``: descending values by phase.
         output: The file, ``report.html``.
+        by_task: Predictions of all models by task, for curves.
 
     Returns:
         ``output``.
@@ -53,11 +58,11 @@ def write_report(metrics: Mapping[str, Any], curves: Mapping[str, Any], output: 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.get_template("report.html.j2").render(_content(metrics, curves))
+    page = environment.get_template("report.html.j2").render(_content(metrics, curves, by_task or {}))
     return write_atomically(output, page)
 
 
-def _content(metrics: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, Any]:
+def _content(metrics: Mapping[str, Any], curves: Mapping[str, Any], by_task: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
     drift, collapse, run = metrics["drift"], metrics["collapse"], metrics["run"]
     versions, settings = run.get("versions", {}), run.get("settings", {})
     return {
@@ -69,6 +74,8 @@ def _content(metrics: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str,
         "legend": legend(list(drift["models"])),
         "plots": [_plot(curves["drift"], table) for figure in _PLOTS for table in _TABLES if table[0] == figure],
         "spectrum": Markup(plot_spectrum(curves["singular_values"])) if curves.get("singular_values") else None,
+        "tasks": task_section(metrics, by_task),
+        "geometry": geometry_section(metrics),
         "collapse": collapse,
         "phases": _phases(collapse),
         "measures": [name for _, name in _MEASURES],

@@ -97,6 +97,32 @@ def rollout_errors(
     return {name: torch.cat(parts) for name, parts in errors.items()}
 
 
+def errors_table(errors: dict[str, Tensor], windows: EvaluationWindows, data: TrajectoryDataModule, split: Split) -> pl.DataFrame:
+    """A row a forecast, window and hour: ``forecast, stay_id, start, hour, l1``.
+
+    Args:
+        errors: From `rollout_errors`.
+        windows: The fixed windows.
+        data: The store.
+        split: The split that the windows are of.
+    """
+    stay_ids = data.store.stays["stay_id"].to_numpy()[split_hours(data, split).stay_rows[windows.stay_index_N]]
+    hours = windows.horizon_hours
+    tables = [
+        pl.DataFrame(
+            {
+                "forecast": np.full(len(windows) * hours, name),
+                "stay_id": np.repeat(stay_ids, hours),
+                "start": np.repeat(windows.start_N, hours).astype(np.int32),
+                "hour": np.tile(np.arange(1, hours + 1, dtype=np.int32), len(windows)),
+                "l1": error_NH.flatten().numpy(),
+            }
+        )
+        for name, error_NH in errors.items()
+    ]
+    return pl.concat(tables)
+
+
 def _action_texts(data: TrajectoryDataModule, hours: SplitHours) -> list[list[str]]:
     """The action texts of each stay of a split, by hour."""
     ids = data.store.stays["stay_id"].gather(hours.stay_rows)

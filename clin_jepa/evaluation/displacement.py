@@ -1,0 +1,139 @@
+"""How far latents travel within a day, for patients who get worse and for those who stay as they are.
+
+The displacement of a window is the distance between the mean latent of its last six hours and that of its first six, in the full latent
+space. Cohorts come from the data, never from the latents (see `cohorts`).
+"""
+
+# Shapes: N windows, T hours, D features, R draws, G strata.
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clin_jepa.evaluation.bootstrap import drawn_times
+from clin_jepa.evaluation.classification import interval
+
+EDGE_HOURS = 6
+_STRATA = 5
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Displacements:
+    """Displacements of the windows of two cohorts.
+
+    Args:
+        distance_N: Displacement of each window, ``[N]``.
+        is_worse_N: Whether the patient deteriorates; else stays stable, ``[N]`` bool.
+        stay_N: Stay of each window, ``[N]`` int.
+        measured_N: Measurements in each window, ``[N]`` int.
+    """
+
+    distance_N: Floats
+    is_worse_N: NDArray[np.bool_]
+    stay_N: NDArray[np.int64]
+    measured_N: NDArray[np.int64]
+
+
+def displacement(latent_NTD: NDArray[np.floating[Any]]) -> Floats:
+    """Distance between the mean of the last six hours and that of the first six, ``[N]``.
+
+    Args:
+        latent_NTD: Latents of windows of at least twelve hours, ``[N, T, D]``.
+
+    Raises:
+        ValueError: If the windows are shorter.
+
+    >>> displacement(np.arange(24.0).reshape(1, 12, 2)).round(4).tolist()
+    [16.9706]
+    """
+    if latent_NTD.shape[1] < 2 * EDGE_HOURS:
+        raise ValueError(f"windows of {latent_NTD.shape[1]} hours have no {EDGE_HOURS} first and {EDGE_HOURS} other last hours")
+    moved_ND = latent_NTD[:, -EDGE_HOURS:].mean(axis=1, dtype=np.float64) - latent_NTD[:, :EDGE_HOURS].mean(axis=1, dtype=np.float64)
+    distance_N: Floats = np.linalg.norm(moved_ND, axis=1)
+    return distance_N
+
+
+def displacement_report(found: Displacements, draws: int = 500, seed: int = 0) -> dict[str, Any]:
+    """Ratio of mean displacements, deteriorating over stable, with its bootstrap by stay, a matched ratio and a null.
+
+    - ``ratio``: of plain means.
+    - ``matched_ratio``: of means within five strata of equal measurement counts, weighted as the deteriorating windows lie in them: how
+      much is known of a patient differs between the cohorts, and moves latents by itself.
+    - ``null_ratio``: the ratio with cohorts shuffled over the windows, mean and 95 % interval over as many shuffles as draws.
+
+    Args:
+        found: Displacements.
+        draws: Bootstrap draws, and shuffles.
+        seed: Of both.
+
+    Returns:
+        The figures with ``ci95``, ``n_deteriorating`` and ``n_stable`` (windows) and ``n_stays``; None where a cohort is empty.
+    """
+    ones_1N = np.ones((1, len(found.distance_N)))
+    stays, stay_N = np.unique(found.stay_N, return_inverse=True)
+    drawn_RN = drawn_times(max(len(stays), 1), draws, seed).numpy()[:, stay_N]
+    random = np.random.default_rng(seed)
+    shuffled_R = np.array([_ratio(found.distance_N, random.permutation(found.is_worse_N), ones_1N)[0] for _ in range(draws)])
+    (ratio_1, matched_1), (ratio_R, matched_R) = ratios(found, ones_1N), ratios(found, drawn_RN)
+    return {
+        "ratio": _number(ratio_1[0]),
+        "matched_ratio": _number(matched_1[0]),
+        "null_ratio": _number(float(np.mean(shuffled_R)) if len(shuffled_R) else np.nan),
+        "ci95": {"ratio": interval(ratio_R), "matched_ratio": interval(matched_R), "null_ratio": interval(shuffled_R)},
+        "n_deteriorating": int(found.is_worse_N.sum()),
+        "n_stable": int((~found.is_worse_N).sum()),
+        "n_stays": len(stays),
+        "draws": draws,
+    }
+
+
+def ratios(found: Displacements, weight_RN: Floats) -> tuple[Floats, Floats]:
+    """Plain and matched ratio for each row of weights, ``[R]`` each; NaN where a cohort has no weight.
+
+    Args:
+        found: Displacements.
+        weight_RN: How often each window counts, ``[R, N]``.
+    """
+    return _ratio(found.distance_N, found.is_worse_N, weight_RN), _matched_ratio(found, _strata(found), weight_RN)
+
+
+def _ratio(distance_N: Floats, is_worse_N: NDArray[np.bool_], weight_RN: Floats) -> Floats:
+    return _divided(_mean(distance_N, weight_RN * is_worse_N), _mean(distance_N, weight_RN * ~is_worse_N))
+
+
+def _matched_ratio(found: Displacements, stratum_N: NDArray[np.int64], weight_RN: Floats) -> Floats:
+    """Strata without a stable window are left out on both sides."""
+    total_R, over_R, under_R = (np.zeros(len(weight_RN)) for _ in range(3))
+    for stratum in range(_STRATA):
+        within_RN = weight_RN * (stratum_N == stratum)
+        worse_RN, stable_RN = within_RN * found.is_worse_N, within_RN * ~found.is_worse_N
+        counts_R = worse_RN.sum(axis=1) * (stable_RN.sum(axis=1) > 0)
+        total_R += counts_R
+        over_R += counts_R * np.nan_to_num(_mean(found.distance_N, worse_RN))
+        under_R += counts_R * np.nan_to_num(_mean(found.distance_N, stable_RN))
+    return _divided(_divided(over_R, total_R), _divided(under_R, total_R))
+
+
+def _strata(found: Displacements) -> NDArray[np.int64]:
+    """Fifths of the deteriorating windows by measurement count, and the stable ones that lie between the same counts."""
+    counts = found.measured_N[found.is_worse_N]
+    if not len(counts):
+        return np.zeros(len(found.measured_N), dtype=np.int64)
+    edges = np.quantile(counts, np.linspace(0, 1, _STRATA + 1)[1:-1])
+    return np.searchsorted(edges, found.measured_N, side="left").astype(np.int64)
+
+
+def _mean(value_N: Floats, weight_RN: Floats) -> Floats:
+    return _divided(weight_RN @ value_N, weight_RN.sum(axis=1))
+
+
+def _divided(over_R: Floats, under_R: Floats) -> Floats:
+    return np.divide(over_R, under_R, out=np.full_like(over_R, np.nan), where=under_R > 0)
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

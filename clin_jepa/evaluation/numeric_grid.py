@@ -1,0 +1,163 @@
+"""The numbers of a store as one table an hour, for models that do not read text."""
+
+# Shapes: H hours of all stays, V variables, N rows, W hours of a summary, C columns.
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from clin_jepa.data.trajectory_store import TrajectoryStore
+from clin_jepa.evaluation.task_rows import TaskRows
+
+# A variable is a column where this share of the training stays has it.
+_SHARE_OF_STAYS = 0.02
+SUMMARIES = ("mean", "last", "min", "max", "std", "trend")
+SUMMARY_HOURS = 24
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class NumericGrid:
+    """The last value of each variable in each hour.
+
+    Args:
+        variables: Names of the columns; which ones is decided by the training split alone.
+        value_HV: Values, ``[H, V]`` float32; NaN where nothing was recorded. Stays lie in the order of the store's table of stays.
+        first_S: Row of each stay's first hour, ``[S + 1]`` int64.
+        static_SC: Age in years and whether male, ``[S, 2]`` float32; NaN where unknown.
+    """
+
+    variables: tuple[str, ...]
+    value_HV: Floats
+    first_S: NDArray[np.int64]
+    static_SC: Floats
+
+    def stay(self, row: int) -> Floats:
+        """Values of one stay, ``[T, V]``."""
+        return self.value_HV[self.first_S[row] : self.first_S[row + 1]]
+
+
+def read_grid(store: TrajectoryStore) -> NumericGrid:
+    """The numbers of all stays of a store.
+
+    Args:
+        store: The store.
+    """
+    stays = store.stays.with_row_index("stay")
+    n_hours = stays["n_hours"].to_numpy().astype(np.int64)
+    first_S = np.concatenate([[0], np.cumsum(n_hours)])
+    train = stays.filter(pl.col("split") == "train")["stay_id"]
+    counted = (
+        store.scan_values()
+        .filter(pl.col("stay_id").is_in(train.implode()))
+        .group_by("variable")
+        .agg(pl.col("stay_id").n_unique().alias("stays"))
+        .filter(pl.col("stays") >= max(_SHARE_OF_STAYS * len(train), 1))
+        .collect()
+    )
+    variables = tuple(sorted(counted["variable"]))
+    columns = pl.DataFrame({"variable": variables, "column": np.arange(len(variables))}, schema={"variable": pl.String, "column": pl.Int64})
+    placed = (
+        store.scan_values()
+        .select("stay_id", "hour", "variable", "last")
+        .join(columns.lazy(), on="variable")
+        .join(stays.lazy().select("stay_id", "stay"), on="stay_id")
+        .collect()
+    )
+    value_HV = np.full((int(first_S[-1]), len(variables)), np.nan, dtype=np.float32)
+    row = first_S[placed["stay"].to_numpy()] + placed["hour"].to_numpy()
+    value_HV[row, placed["column"].to_numpy()] = placed["last"].to_numpy()
+    sex = stays["sex"].str.to_lowercase()
+    male = np.where(sex.is_null(), np.nan, sex.is_in(["m", "male"]).fill_null(False).to_numpy())
+    static_SC = np.stack([stays["age"].cast(pl.Float32).fill_null(float("nan")).to_numpy(), male.astype(np.float32)], axis=1)
+    return NumericGrid(variables, value_HV, first_S, static_SC.astype(np.float32))
+
+
+def standardised(grid: NumericGrid, is_train_S: NDArray[np.bool_]) -> Floats:
+    """The last value known of each variable in each hour, in standard deviations of the training stays' measurements; 0 before the first.
+
+    Args:
+        grid: The numbers.
+        is_train_S: Which stays are of the training split, ``[S]`` bool.
+
+    Returns:
+        ``[H, V]`` float32, between -10 and 10.
+    """
+    train_HV = grid.value_HV[np.repeat(is_train_S, np.diff(grid.first_S))]
+    mean_V, std_V = column_mean_and_std(train_HV)
+    newest_HV = newest_measurement(grid)
+    value_HV = np.take_along_axis(grid.value_HV, np.maximum(newest_HV, 0), axis=0)
+    return np.where(newest_HV >= 0, np.clip((value_HV - mean_V) / std_V, -10, 10), 0.0).astype(np.float32)
+
+
+def newest_measurement(grid: NumericGrid) -> NDArray[np.int64]:
+    """Row of the newest measurement of each variable up to and with each hour of the same stay, ``[H, V]``; -1 where there is none."""
+    row_H1 = np.arange(len(grid.value_HV))[:, None]
+    newest_HV = np.maximum.accumulate(np.where(np.isfinite(grid.value_HV), row_H1, -1), axis=0)
+    begin_H1 = np.repeat(grid.first_S[:-1], np.diff(grid.first_S))[:, None]
+    return np.where(newest_HV >= begin_H1, newest_HV, -1)
+
+
+def column_mean_and_std(value_NC: Floats) -> tuple[Floats, Floats]:
+    """Mean and deviation of what is known of each column; 0 and infinity, which scales to 0, where it does not vary or nothing is known."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=RuntimeWarning)  # columns of which nothing is known
+        mean_C, std_C = np.nanmean(value_NC, axis=0), np.nanstd(value_NC, axis=0)
+    return np.nan_to_num(mean_C), np.where(np.isfinite(std_C) & (std_C > 1e-6), std_C, np.inf)
+
+
+def summary_columns(grid: NumericGrid) -> list[str]:
+    """Names of the columns of `summaries`."""
+    return [f"{variable} {summary}" for summary in SUMMARIES for variable in grid.variables] + ["age", "male", "hour"]
+
+
+def summaries(grid: NumericGrid, rows: TaskRows, hours: int = SUMMARY_HOURS) -> Floats:
+    """Six summaries of each variable over the last hours up to and with a row's hour, age, sex and the hour of stay.
+
+    Mean, last, smallest and largest value, standard deviation (of the population), and trend (least-squares slope an hour; 0 where there
+    is one value). NaN where nothing was recorded in those hours.
+
+    Args:
+        grid: The numbers.
+        rows: Where to look.
+        hours: Hours that are looked at.
+
+    Returns:
+        ``[N, C]`` float32, columns as in `summary_columns`.
+    """
+    found = np.empty((len(rows), len(SUMMARIES) * len(grid.variables) + 3), dtype=np.float32)
+    firsts = np.flatnonzero(np.diff(rows.stay_N, prepend=-1))
+    for first, last in zip(firsts, [*firsts[1:], len(rows)], strict=True):
+        stay = int(rows.stay_N[first])
+        found[first:last, :-3] = _of_stay(grid.stay(stay), rows.hour_N[first:last], hours)
+        found[first:last, -3:-1] = grid.static_SC[stay]
+    found[:, -1] = rows.hour_N
+    return found
+
+
+def _of_stay(value_TV: Floats, hour_M: NDArray[np.int64], hours: int) -> Floats:
+    padding = np.full((hours - 1, value_TV.shape[1]), np.nan, dtype=np.float32)
+    seen_MVW = np.lib.stride_tricks.sliding_window_view(np.concatenate([padding, value_TV]), hours, axis=0)[hour_M]
+    known_MVW = np.isfinite(seen_MVW)
+    count_MV = known_MVW.sum(axis=2)
+    is_known_MV = count_MV > 0
+    safe_MV = np.maximum(count_MV, 1)
+    value_MVW = np.where(known_MVW, seen_MVW, 0.0).astype(np.float64)
+    time_W = np.arange(hours, dtype=np.float64)
+    mean_MV = value_MVW.sum(axis=2) / safe_MV
+    time_MV = (known_MVW * time_W).sum(axis=2) / safe_MV
+    off_MVW = np.where(known_MVW, value_MVW - mean_MV[..., None], 0.0)
+    ahead_MVW = np.where(known_MVW, time_W - time_MV[..., None], 0.0)
+    spread_MV = (ahead_MVW**2).sum(axis=2)
+    trend_MV = np.divide((ahead_MVW * off_MVW).sum(axis=2), spread_MV, out=np.zeros_like(spread_MV), where=spread_MV > 0)
+    newest_MV = hours - 1 - np.argmax(known_MVW[..., ::-1], axis=2)
+    last_MV = np.take_along_axis(value_MVW, newest_MV[..., None], axis=2)[..., 0]
+    smallest_MV = np.where(known_MVW, seen_MVW, np.inf).min(axis=2)
+    largest_MV = np.where(known_MVW, seen_MVW, -np.inf).max(axis=2)
+    std_MV = np.sqrt((off_MVW**2).sum(axis=2) / safe_MV)
+    columns = [mean_MV, last_MV, smallest_MV, largest_MV, std_MV, trend_MV]
+    return np.concatenate([np.where(is_known_MV, column_MV, np.nan) for column_MV in columns], axis=1).astype(np.float32)

@@ -1,0 +1,160 @@
+"""The risk tasks of a run: probes of its frozen backbone beside baselines, all on the same rows."""
+
+# Shapes: N rows, F features, W width of the predictor.
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from clin_jepa.data.datamodule import Split
+from clin_jepa.evaluation.classification import METRICS, Scored, drawn_metrics, interval, metrics, paired_differences
+from clin_jepa.evaluation.finished_run import FinishedRun
+from clin_jepa.evaluation.latent_features import hidden_states, hourly_features, stay_features
+from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid, summaries
+from clin_jepa.evaluation.predictions_file import predictions, read_predictions, scored, write_predictions
+from clin_jepa.evaluation.risk_models import BACKBONE, PREVALENCE, fit_risk_model
+from clin_jepa.evaluation.sequence_baselines import HourlyInputs, hourly_inputs, sequence_scores
+from clin_jepa.evaluation.sequence_networks import KINDS
+from clin_jepa.evaluation.store_latents import StoreLatents
+from clin_jepa.evaluation.task_rows import TaskRows, task_rows, why_not
+
+# Raised when scores of an earlier version would differ.
+_VERSION = 1
+
+Floats = NDArray[np.float32]
+
+
+class RiskTasks:
+    """Fits and scores every model on every task of a run's store; what is finished is kept, so that an interrupted evaluation goes on.
+
+    Args:
+        opened: The run.
+        latents: Latents of its store's texts.
+        split: The split that is scored.
+        seed: Of probes and trees.
+        scratch: An empty folder, which the caller removes; it takes four bytes a feature of the predictor and an hour of the store.
+    """
+
+    def __init__(self, opened: FinishedRun, latents: StoreLatents, split: Split, seed: int, scratch: Path) -> None:
+        self.opened, self.latents, self.split, self.seed = opened, latents, split, seed
+        self.store, self.data, self.scratch = opened.data.store, opened.data, scratch
+        self.folder = opened.folder / "evaluation" / "scores" / self._key()
+
+    def scores(self, tasks: Sequence[str], models: Sequence[str]) -> tuple[dict[str, pl.DataFrame], dict[str, str]]:
+        """Predictions of all models by task, and why the other tasks have none."""
+        for other in self.folder.parent.glob("*"):
+            if other != self.folder:
+                shutil.rmtree(other, ignore_errors=True)
+        found: dict[str, pl.DataFrame] = {}
+        unavailable: dict[str, str] = {}
+        for task in tqdm(tasks, desc="risk tasks", unit="task"):
+            rows = task_rows(self.store, task)
+            if (reason := why_not(rows, self.store)) is not None:
+                unavailable[task] = reason
+                continue
+            found[task] = pl.concat([self._scores(model, rows) for model in models])
+        return found, unavailable
+
+    def _scores(self, model: str, rows: TaskRows) -> pl.DataFrame:
+        part = self.folder / f"{model}.{rows.task}.parquet"
+        if part.is_file():
+            return read_predictions(part)
+        taken_N = rows.of_split(self.split)
+        if model in KINDS:
+            score_M = sequence_scores(model, self._inputs, rows, taken_N, self.seed)
+        else:
+            feature_NF = self._features(model, rows)
+            score_M = fit_risk_model(model, feature_NF, rows, self.seed).probabilities(feature_NF[taken_N])
+        table = predictions(model, rows, taken_N, score_M, self.store)
+        write_predictions([table], part)
+        return table
+
+    def _features(self, model: str, rows: TaskRows) -> Floats:
+        if model == PREVALENCE:
+            return np.zeros((len(rows), 0), dtype=np.float32)
+        if model != BACKBONE:
+            return summaries(self._grid, rows)
+        if rows.is_of_stays:
+            return stay_features(self.data, self.latents, rows)
+        return hourly_features(self.data, self.latents, self._hidden_HW, rows)
+
+    @cached_property
+    def _grid(self) -> NumericGrid:
+        return read_grid(self.store)
+
+    @cached_property
+    def _inputs(self) -> HourlyInputs:
+        return hourly_inputs(self._grid, (self.store.stays["split"] == "train").to_numpy())
+
+    @cached_property
+    def _hidden_HW(self) -> Floats:
+        return hidden_states(self.opened.module, self.data, self.latents, self.scratch / "hidden.bin")
+
+    def _key(self) -> str:
+        """What scores depend on: weights of encoder and predictor, the store, the split, the seed."""
+        digest = hashlib.sha256(repr((_VERSION, self.store.fingerprint, self.split, self.seed, torch.__version__)).encode())
+        digest.update(self.opened.module.encoder.fingerprint().encode())
+        for name, parameter in sorted(self.opened.module.predictor.state_dict().items()):
+            digest.update(name.encode() + parameter.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def task_report(
+    by_task: Mapping[str, pl.DataFrame], unavailable: Mapping[str, str], opened: FinishedRun, draws: int, seed: int
+) -> dict[str, Any]:
+    """The sections ``tasks`` (the backbone's) and ``baselines`` of ``metrics.json``.
+
+    Args:
+        by_task: Predictions of all models by task.
+        unavailable: Why the other tasks have none.
+        opened: The run.
+        draws: Bootstrap draws, by subject.
+        seed: Of the draws.
+
+    Returns:
+        ``{"tasks": {task: figures}, "baselines": {model: {task: figures}}}``. Figures are each of `METRICS`, ``n``, ``n_positive``,
+        ``n_subjects``, ``prevalence`` and ``ci95``; a baseline's also hold ``backbone_minus_this`` with intervals of paired differences. A
+        task that cannot be asked is ``{"unavailable": why}``.
+    """
+    tasks: dict[str, Any] = {}
+    baselines: dict[str, dict[str, Any]] = {}
+    for task, table in tqdm(by_task.items(), desc="bootstrap", unit="task"):
+        models = {str(name): scored(part, opened.data.store) for (name,), part in table.group_by("model", maintain_order=True)}
+        drawn = {name: drawn_metrics(given, draws, seed) for name, given in models.items()}
+        for name, given in models.items():
+            figures = _figures(given, drawn[name])
+            if name == BACKBONE:
+                tasks[task] = figures
+                continue
+            own, theirs = metrics(models[BACKBONE]), metrics(given)
+            figures["backbone_minus_this"] = {
+                **{metric: _number(own[metric] - theirs[metric]) for metric in METRICS},
+                "ci95": paired_differences(drawn[BACKBONE], drawn[name]),
+            }
+            baselines.setdefault(name, {})[task] = figures
+    return {"tasks": {**tasks, **{task: {"unavailable": reason} for task, reason in unavailable.items()}}, "baselines": baselines}
+
+
+def _figures(given: Scored, drawn: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    return {
+        **{name: _number(value) for name, value in metrics(given).items()},
+        "n": len(given.label_N),
+        "n_positive": int(given.label_N.sum()),
+        "n_subjects": len(np.unique(given.subject_N)),
+        "prevalence": float(given.label_N.mean()),
+        "ci95": {name: interval(value_R) for name, value_R in drawn.items()},
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if isfinite(value) else None

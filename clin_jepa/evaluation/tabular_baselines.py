@@ -1,0 +1,79 @@
+"""Baselines on summaries of the numbers: logistic regression and gradient-boosted trees. Everything is fitted on training rows."""
+
+# Shapes: N rows, C columns.
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clin_jepa.evaluation.numeric_grid import column_mean_and_std
+
+Floats = NDArray[np.float32]
+
+# Inverse strengths of the penalty that logistic regression chooses from, by the tuning rows' loss.
+_STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+_TREES, _RATE, _LEAVES, _PATIENCE = 300, 0.05, 31, 30
+
+
+class LogisticBaseline:
+    """L2-penalised logistic regression on standardised columns, each with a second one that says whether it was measured.
+
+    What was not measured takes the training mean. The penalty is chosen by the loss on the tuning rows.
+
+    Args:
+        column_NC: Columns of the training rows; NaN where nothing was measured.
+        label_N: Their labels.
+        tuning_MC: Columns of the tuning rows.
+        tuning_label_M: Their labels.
+    """
+
+    def __init__(self, column_NC: Floats, label_N: NDArray[np.bool_], tuning_MC: Floats, tuning_label_M: NDArray[np.bool_]) -> None:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.metrics import log_loss
+
+        self._mean_C, self._std_C = column_mean_and_std(column_NC)
+        train, tuning = self._prepared(column_NC), self._prepared(tuning_MC)
+        fitted: list[tuple[float, float, Any]] = []
+        for strength in _STRENGTHS:
+            model = LogisticRegression(C=strength, max_iter=500).fit(train, label_N)
+            fitted.append((float(log_loss(tuning_label_M, model.predict_proba(tuning)[:, 1], labels=[False, True])), strength, model))
+        self._model = min(fitted, key=lambda entry: entry[:2])[2]
+
+    def probabilities(self, column_NC: Floats) -> NDArray[np.float64]:
+        """Risk of each row, ``[N]``."""
+        risk_N: NDArray[np.float64] = self._model.predict_proba(self._prepared(column_NC))[:, 1].astype(np.float64)
+        return risk_N
+
+    def _prepared(self, column_NC: Floats) -> Floats:
+        known_NC = np.isfinite(column_NC)
+        standard_NC = np.clip(np.where(known_NC, (column_NC - self._mean_C) / self._std_C, 0.0), -10, 10)
+        return np.concatenate([standard_NC, known_NC], axis=1).astype(np.float32)
+
+
+class BoostedTrees:
+    """LightGBM: up to 300 trees of 31 leaves at a rate of 0.05, as many as the tuning rows' loss asks for.
+
+    Args:
+        column_NC: Columns of the training rows; NaN where nothing was measured.
+        label_N: Their labels.
+        tuning_MC: Columns of the tuning rows.
+        tuning_label_M: Their labels.
+        seed: Of the trees.
+    """
+
+    def __init__(
+        self, column_NC: Floats, label_N: NDArray[np.bool_], tuning_MC: Floats, tuning_label_M: NDArray[np.bool_], seed: int
+    ) -> None:
+        import lightgbm
+
+        self._model = lightgbm.LGBMClassifier(
+            n_estimators=_TREES, learning_rate=_RATE, num_leaves=_LEAVES, random_state=seed, verbose=-1, deterministic=True
+        )
+        stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
+        self._model.fit(column_NC, label_N, eval_X=tuning_MC, eval_y=tuning_label_M, eval_metric="binary_logloss", callbacks=[stop])
+
+    def probabilities(self, column_NC: Floats) -> NDArray[np.float64]:
+        """Risk of each row, ``[N]``."""
+        risk_N: NDArray[np.float64] = np.asarray(self._model.predict_proba(column_NC))[:, 1].astype(np.float64)
+        return risk_N

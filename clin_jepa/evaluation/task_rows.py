@@ -1,0 +1,101 @@
+"""The rows of a task: which stays are asked at which hour, with the label, the same for every model."""
+
+# Shapes: N rows.
+
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from clin_jepa.data.datamodule import Split
+from clin_jepa.data.trajectory_store import TrajectoryStore
+from data_pipelines.labels import BINARY_TASKS, TASKS
+
+# Fewer rows of a class than this in a split, and nothing is fitted or measured.
+FEWEST_OF_A_CLASS = 2
+
+
+@dataclass(frozen=True)
+class TaskRows:
+    """Rows of one task, ordered by stay and hour.
+
+    Args:
+        task: Its name.
+        stay_N: Row of each stay in the store's table of stays, ``[N]`` int64.
+        hour_N: Last hour that a model may see, ``[N]`` int64.
+        label_N: Whether the event happens, ``[N]`` bool.
+        subject_N: Subject of each stay, ``[N]`` int64.
+        split_N: Split of each stay, ``[N]`` str.
+    """
+
+    task: str
+    stay_N: NDArray[np.int64]
+    hour_N: NDArray[np.int64]
+    label_N: NDArray[np.bool_]
+    subject_N: NDArray[np.int64]
+    split_N: NDArray[np.str_]
+
+    @property
+    def is_of_stays(self) -> bool:
+        """Whether a stay is asked once, from its first hours, and not at every hour."""
+        return self.task in BINARY_TASKS
+
+    def __len__(self) -> int:
+        return len(self.stay_N)
+
+    def of_split(self, split: Split) -> NDArray[np.bool_]:
+        """Which rows are of a split, ``[N]`` bool."""
+        is_of_split: NDArray[np.bool_] = self.split_N == split
+        return is_of_split
+
+
+def task_rows(store: TrajectoryStore, task: str) -> TaskRows:
+    """All rows of a task, of every split.
+
+    Args:
+        store: The store; its labels were made by ``data_pipelines/tasks``.
+        task: One of `TASKS`.
+
+    Raises:
+        ValueError: If there is no such task.
+    """
+    if task not in TASKS:
+        raise ValueError(f"no such task: {task!r}; there are {', '.join(TASKS)}")
+    stays = store.stays.select("stay_id", "subject_id", "split").with_row_index("stay")
+    rows = (
+        store.scan_labels()
+        .filter((pl.col("task") == task) & pl.col("label").is_not_null())
+        .join(stays.lazy(), on="stay_id")
+        .sort("stay", "hour")
+        .collect()
+    )
+    return TaskRows(
+        task,
+        rows["stay"].to_numpy().astype(np.int64),
+        rows["hour"].to_numpy().astype(np.int64),
+        rows["label"].to_numpy().astype(bool),
+        rows["subject_id"].to_numpy().astype(np.int64),
+        rows["split"].to_numpy().astype(str),
+    )
+
+
+def why_not(rows: TaskRows, store: TrajectoryStore) -> str | None:
+    """Why a task cannot be asked of a store, in a sentence; None where it can.
+
+    Args:
+        rows: Of the task.
+        store: The store.
+    """
+    said = store.dataset.get("tasks", {}).get(rows.task, "available")
+    if said != "available":
+        return str(said)
+    for split in get_args(Split):
+        label_M = rows.label_N[rows.of_split(split)]
+        events = int(label_M.sum())
+        if min(events, len(label_M) - events) < FEWEST_OF_A_CLASS:
+            return (
+                f"{events} of {len(label_M)} rows of the split {split} are events: at least {FEWEST_OF_A_CLASS} of either kind are needed"
+            )
+    return None

@@ -1,0 +1,124 @@
+"""The report's sections on risk tasks and on latent geometry, as the template needs them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from clin_jepa.evaluation.classification import METRICS
+from clin_jepa.evaluation.risk_models import BACKBONE, BOOSTED, LOGISTIC, PREVALENCE
+from clin_jepa.evaluation.task_plots import legend, plot_task
+
+LABELS = {
+    BACKBONE: "Clin-JEPA, frozen, with a probe",
+    LOGISTIC: "Logistic regression on six summaries",
+    BOOSTED: "LightGBM on six summaries",
+    "lstm": "LSTM",
+    "tcn": "TCN",
+    "gru_d": "GRU-D",
+    PREVALENCE: "Prevalence",
+}
+TITLES = {"auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "calibration error"}
+_HIGHER_IS_BETTER = {"auroc": True, "auprc": True, "brier": False, "ece": False}
+
+
+def task_section(metrics: Mapping[str, Any], by_task: Mapping[str, pl.DataFrame]) -> dict[str, Any] | None:
+    """Tables and curves of all tasks; None where none was asked for.
+
+    Args:
+        metrics: The content of ``metrics.json``.
+        by_task: Predictions by task; a task without them gets no curves.
+    """
+    tasks = metrics.get("tasks")
+    if not tasks:
+        return None
+    measured = {name: figures for name, figures in tasks.items() if "unavailable" not in figures}
+    return {
+        "overview": _overview(metrics, measured),
+        "columns": list(TITLES.values()),
+        "legend": legend(LABELS),
+        "tasks": [
+            {
+                "title": _title(name),
+                "about": f"{figures['n']:,} rows of {figures['n_subjects']:,} subjects, {figures['n_positive']:,} of them events "
+                f"({100 * figures['prevalence']:.1f} %)",
+                "rows": _rows(metrics, name),
+                "svg": Markup(plot_task(name, by_task[name])) if name in by_task else None,
+            }
+            for name, figures in measured.items()
+        ],
+        "unavailable": [(_title(name), figures["unavailable"]) for name, figures in tasks.items() if "unavailable" in figures],
+    }
+
+
+def geometry_section(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Rows of the displacement table; None where geometry was not measured."""
+    geometry = metrics.get("geometry")
+    if not geometry:
+        return None
+    if "unavailable" in geometry:
+        return {"unavailable": geometry["unavailable"]}
+    rows = [
+        {"name": name, "cells": [_cell(figures, figure, ".2f") for figure in ("ratio", "matched_ratio", "null_ratio")]}
+        for name, figures in (("Clin-JEPA latents", geometry), ("Raw numbers, standardised", geometry["raw_features"]))
+    ]
+    return {
+        "unavailable": None,
+        "rows": rows,
+        "n_deteriorating": geometry["n_deteriorating"],
+        "n_stable": geometry["n_stable"],
+        "n_stays": geometry["n_stays"],
+    }
+
+
+def _overview(metrics: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
+    """AUROC of every model on every task, the best of a task marked."""
+    models = _models(metrics)
+    rows = []
+    for task in measured:
+        values = [_figures(metrics, model, task).get("auroc") for model in models]
+        best = max((value for value in values if value is not None), default=None)
+        cells = [_cell(_figures(metrics, model, task), "auroc", ".3f") for model in models]
+        rows.append({"title": _title(task), "cells": [cell | {"best": value == best} for cell, value in zip(cells, values, strict=True)]})
+    return {"models": [LABELS.get(model, model) for model in models], "rows": rows}
+
+
+def _rows(metrics: Mapping[str, Any], task: str) -> list[dict[str, Any]]:
+    models = _models(metrics)
+    best = {name: _best(name, [_figures(metrics, model, task).get(name) for model in models if model != PREVALENCE]) for name in METRICS}
+    rows = []
+    for model in models:
+        figures = _figures(metrics, model, task)
+        cells = [
+            _cell(figures, name, ".3f") | {"best": figures.get(name) is not None and figures.get(name) == best[name]} for name in METRICS
+        ]
+        difference = figures.get("backbone_minus_this", {"ci95": {}})
+        rows.append({"model": LABELS.get(model, model), "cells": cells, "difference": _cell(difference, "auroc", "+.3f")})
+    return rows
+
+
+def _models(metrics: Mapping[str, Any]) -> list[str]:
+    return [BACKBONE, *metrics.get("baselines", {})]
+
+
+def _figures(metrics: Mapping[str, Any], model: str, task: str) -> Mapping[str, Any]:
+    source = metrics["tasks"] if model == BACKBONE else metrics["baselines"][model]
+    figures: Mapping[str, Any] = source.get(task, {"ci95": {}})
+    return figures
+
+
+def _best(name: str, values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return (max if _HIGHER_IS_BETTER[name] else min)(known, default=None)
+
+
+def _cell(figures: Mapping[str, Any], name: str, form: str) -> dict[str, Any]:
+    value, pair = figures.get(name), figures["ci95"].get(name)
+    shown = "-" if value is None else f"{value:{form}}".replace("-", "\N{MINUS SIGN}")
+    between = "" if pair is None or pair[0] == pair[1] else f"{pair[0]:{form}} to {pair[1]:{form}}".replace("-", "\N{MINUS SIGN}")
+    return {"value": shown, "interval": between, "best": False}
+
+
+def _title(task: str) -> str:
+    return task.replace("_", " ").replace("icu ", "ICU ").replace(" 24h", " 24 h").capitalize().replace("Icu ", "ICU ")

@@ -1,0 +1,46 @@
+"""Displacement and its ratio, on clouds of which the answer is known."""
+
+import numpy as np
+import pytest
+
+from clin_jepa.evaluation.displacement import Displacements, displacement, displacement_report
+
+
+def cohorts(ratio: float, windows: int = 400, seed: int = 0) -> Displacements:
+    random = np.random.default_rng(seed)
+    is_worse_N = random.random(windows) < 0.4
+    distance_N = random.gamma(4.0, 0.25, windows) * np.where(is_worse_N, ratio, 1.0)
+    return Displacements(distance_N, is_worse_N, np.arange(windows) // 2, random.integers(10, 60, windows))
+
+
+def test_the_displacement_of_a_hand_worked_window() -> None:
+    latent_NTD = np.zeros((1, 24, 2))
+    latent_NTD[0, :6] = [1.0, 1.0]
+    latent_NTD[0, 6:18] = [100.0, -100.0]  # the hours between do not count
+    latent_NTD[0, 18:] = [4.0, 5.0]
+    assert displacement(latent_NTD).tolist() == [5.0]
+
+
+def test_the_ratio_is_found_and_the_null_is_one() -> None:
+    report = displacement_report(cohorts(2.0))
+    low, high = report["ci95"]["ratio"]
+    assert low < 2.0 < high
+    low, high = report["ci95"]["null_ratio"]
+    assert low < 1.0 < high and report["null_ratio"] == pytest.approx(1.0, abs=0.02)
+    assert not low < report["ratio"] < high
+
+
+def test_cohorts_that_differ_by_measurements_alone_have_a_matched_ratio_of_one() -> None:
+    random = np.random.default_rng(1)
+    measured_N = random.integers(1, 6, 3000)
+    is_worse_N = random.random(3000) < measured_N / 8
+    found = Displacements(measured_N + random.random(3000) * 0.1, is_worse_N, np.arange(3000), measured_N)
+    report = displacement_report(found, draws=100)
+    assert report["ratio"] > 1.2
+    assert report["matched_ratio"] == pytest.approx(1.0, abs=0.05)  # a stratum holds more than one count
+
+
+def test_an_empty_cohort_has_no_ratio() -> None:
+    given = cohorts(1.0)
+    report = displacement_report(Displacements(given.distance_N, np.zeros_like(given.is_worse_N), given.stay_N, given.measured_N), draws=20)
+    assert report["ratio"] is None and report["ci95"]["ratio"] is None and report["n_deteriorating"] == 0

@@ -1,0 +1,59 @@
+"""Summaries of hand-worked hours, and what they must not see."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid, summaries, summary_columns
+from clin_jepa.evaluation.task_rows import TaskRows
+from tests.evaluation.written_store import WrittenStay, write_store
+
+
+def rows_at(*places: tuple[int, int]) -> TaskRows:
+    stay_N, hour_N = (np.array(column) for column in zip(*places, strict=True))
+    return TaskRows("decompensation", stay_N, hour_N, np.zeros(len(places), dtype=bool), stay_N, np.full(len(places), "train"))
+
+
+def grid_of(tmp_path: Path) -> NumericGrid:
+    lactate = {0: 1.0, 2: 3.0, 3: 2.0, 30: 8.0}
+    stays = [
+        WrittenStay(1, 40, values={"lactate": lactate, "ph": {5: 7.4}}),
+        WrittenStay(2, 3, values={"lactate": {2: 9.0}}),
+        WrittenStay(3, 3, "held_out", values={"rare": {0: 1.0}}),
+    ]
+    return read_grid(write_store(tmp_path / "store", stays))
+
+
+def test_columns_are_those_that_training_stays_have(tmp_path: Path) -> None:
+    grid = grid_of(tmp_path)
+    assert grid.variables == ("lactate", "ph")
+    assert grid.first_S.tolist() == [0, 40, 43, 46]
+    assert np.isnan(grid.stay(2)).all()
+    assert grid.static_SC.tolist() == [[60.0, 1.0]] * 3
+
+
+def test_six_summaries_of_a_hand_worked_row(tmp_path: Path) -> None:
+    grid = grid_of(tmp_path)
+    found = dict(zip(summary_columns(grid), summaries(grid, rows_at((0, 4)))[0], strict=True))
+
+    # Hours 0, 2, 3 hold 1, 3, 2: mean 2, slope sum((t - 5/3)(x - 2)) / sum((t - 5/3)^2) = 2 / (14/3).
+    expected = {"mean": 2.0, "last": 2.0, "min": 1.0, "max": 3.0, "std": np.sqrt(2 / 3), "trend": 3 / 7}
+    assert {name: found[f"lactate {name}"] for name in expected} == pytest.approx(expected, abs=1e-6)
+    assert all(np.isnan(found[f"ph {name}"]) for name in expected)
+    assert (found["age"], found["male"], found["hour"]) == (60.0, 1.0, 4.0)
+
+
+def test_summaries_look_back_one_day_and_never_ahead_or_into_another_stay(tmp_path: Path) -> None:
+    grid = grid_of(tmp_path)
+    names = summary_columns(grid)
+    found = {place: dict(zip(names, row, strict=True)) for place, row in zip(
+        ((0, 0), (0, 23), (0, 24), (0, 29), (0, 30), (1, 1)), summaries(grid, rows_at((0, 0), (0, 23), (0, 24), (0, 29), (0, 30), (1, 1))),
+        strict=True,
+    )}  # fmt: skip
+    assert found[0, 0]["lactate max"] == 1.0 and found[0, 0]["lactate trend"] == 0.0
+    assert found[0, 23]["lactate min"] == 1.0
+    assert found[0, 24]["lactate min"] == 2.0
+    assert np.isnan(found[0, 29]["lactate last"])
+    assert found[0, 30]["lactate last"] == 8.0
+    assert np.isnan(found[1, 1]["lactate last"])

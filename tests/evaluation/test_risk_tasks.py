@@ -1,0 +1,118 @@
+"""``clinjepa evaluate`` on risk tasks: figures, rows, interruption, and tasks that cannot be asked."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from clin_jepa.evaluation import risk_tasks
+from clin_jepa.evaluation.classification import Scored, drawn_metrics, interval
+from clin_jepa.evaluation.predictions_file import SCHEMA, read_predictions
+from clin_jepa.evaluation.risk_models import MODELS
+from clin_jepa.evaluation.task_rows import task_rows, why_not
+from tests.evaluation.written_store import WrittenStay, write_store
+from tests.training_runs import Run, clinjepa, curriculum
+
+TASK = "decompensation"
+
+
+def labelled_store(folder: Path) -> Path:
+    """Stays of which those with a high heart rate decompensate; their subjects are spread over the splits."""
+    stays = []
+    for number in range(1, 31):
+        split = "train" if number <= 18 else "tuning" if number <= 24 else "held_out"
+        ill = number % 3 == 0
+        heart_rate = dict.fromkeys(range(10), 120.0 + number % 5 if ill else 70.0 + number % 7)
+        labels = {TASK: dict.fromkeys(range(4, 10), ill), "sepsis": {9: False}}
+        stays.append(WrittenStay(number, 10, split, {"heart_rate": heart_rate}, labels=labels))
+    write_store(folder, stays)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict[str, Any], pl.DataFrame]:
+    folder = tmp_path_factory.mktemp("risk_tasks")
+    run = Run(labelled_store(folder / "store"), folder / "run")
+    assert run.fit(curriculum()) == 0
+    words = ("--context_hours", "4", "--horizon_hours", "4", "--minimum_windows", "2", "--draws", "50")
+    assert clinjepa("evaluate", "--run", run.folder, *words) == 0
+    output = run.folder / "evaluation"
+    return run, json.loads((output / "metrics.json").read_text()), read_predictions(output / "predictions.parquet")
+
+
+Evaluated = tuple[Run, dict[str, Any], pl.DataFrame]
+
+
+def test_every_model_scores_the_same_rows_of_the_held_out_split(evaluated: Evaluated) -> None:
+    _, _, table = evaluated
+    assert dict(table.schema) == SCHEMA
+    assert set(table["model"]) == set(MODELS) and set(table["task"]) == {TASK}
+    places = {name: part.select("stay_id", "hour", "label").rows() for (name,), part in table.group_by("model")}
+    expected = [(number, hour, number % 3 == 0) for number in range(25, 31) for hour in range(4, 10)]
+    assert all(rows == expected for rows in places.values())
+
+
+def test_the_figures_are_those_of_the_predictions(evaluated: Evaluated) -> None:
+    _, metrics, table = evaluated
+    for (name,), part in table.group_by("model"):
+        label_N, score_N = part["label"].to_numpy(), part["score"].to_numpy()
+        figures = metrics["tasks"][TASK] if name == "clin_jepa" else metrics["baselines"][name][TASK]
+        assert figures["auroc"] == pytest.approx(roc_auc_score(label_N, score_N)), name
+        assert figures["auprc"] == pytest.approx(average_precision_score(label_N, score_N)), name
+        assert figures["brier"] == pytest.approx(brier_score_loss(label_N, score_N)), name
+        drawn = drawn_metrics(Scored(label_N, score_N, part["stay_id"].to_numpy()), draws=50)
+        assert figures["ci95"]["brier"] == pytest.approx(list(interval(drawn["brier"]) or ()))
+        assert (figures["n"], figures["n_positive"], figures["n_subjects"]) == (36, 12, 6)
+    assert metrics["baselines"]["lightgbm"][TASK]["backbone_minus_this"]["brier"] == pytest.approx(
+        metrics["tasks"][TASK]["brier"] - metrics["baselines"]["lightgbm"][TASK]["brier"]
+    )
+    assert metrics["baselines"]["logistic"][TASK]["auroc"] == 1.0
+    assert metrics["baselines"]["prevalence"][TASK]["auroc"] == 0.5
+
+
+def test_a_task_that_cannot_be_asked_says_why(evaluated: Evaluated) -> None:
+    _, metrics, _ = evaluated
+    assert metrics["tasks"]["sepsis"]["unavailable"].startswith("0 of 18 rows of the split train are events")
+    assert "unavailable" in metrics["geometry"]
+
+
+def test_the_report_shows_them(evaluated: Evaluated) -> None:
+    page = (evaluated[0].folder / "evaluation" / "report.html").read_text()
+    assert "Risk tasks" in page and "Decompensation: 36 rows of 6 subjects, 12 of them events (33.3 %)" in page
+    assert "LightGBM on six summaries" in page and "Tasks that could not be asked" in page
+    assert "not available: needs sofa" in page
+
+
+def test_what_is_finished_is_not_fitted_again(evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, metrics, _ = evaluated
+    (part,) = (run.folder / "evaluation" / "scores").glob(f"*/lightgbm.{TASK}.parquet")
+    part.unlink()
+    fitted: list[str] = []
+    fit = risk_tasks.fit_risk_model
+
+    def counted(name: str, *given: Any) -> Any:
+        fitted.append(name)
+        return fit(name, *given)
+
+    monkeypatch.setattr(risk_tasks, "fit_risk_model", counted)
+    words = ("--context_hours", "4", "--horizon_hours", "4", "--minimum_windows", "2", "--draws", "50")
+    assert clinjepa("evaluate", "--run", run.folder, *words) == 0
+    assert fitted == ["lightgbm"]
+    assert json.loads((run.folder / "evaluation" / "metrics.json").read_text())["baselines"] == metrics["baselines"]
+
+
+def test_an_unknown_task_is_refused(evaluated: Evaluated, capsys: pytest.CaptureFixture[str]) -> None:
+    assert clinjepa("evaluate", "--run", evaluated[0].folder, "--tasks", '["readmission"]') == 2
+    assert "--tasks readmission: there is no such thing; there are circulatory_failure, " in capsys.readouterr().err
+
+
+def test_a_task_of_one_class_and_one_that_the_data_lack_are_told_apart(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store", [WrittenStay(1, 3, labels={TASK: {0: True}})])
+    assert why_not(task_rows(store, TASK), store) == "1 of 1 rows of the split train are events: at least 2 of either kind are needed"
+    store.dataset["tasks"]["kidney_failure"] = "not available: needs creatinine"
+    assert why_not(task_rows(store, "kidney_failure"), store) == "not available: needs creatinine"
+    assert np.array_equal(task_rows(store, TASK).hour_N, [0])
