@@ -5,6 +5,7 @@ import importlib.util
 import platform
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +42,7 @@ def evaluate(
     split: Split = "held_out",
     context_hours: int = 24,
     horizon_hours: int = 48,
+    other_contexts: Sequence[int] = (6, 12, 48),
     minimum_windows: int = 10,
     draws: int = 500,
     batch_size: int = 64,
@@ -62,6 +64,8 @@ def evaluate(
         split: Split to evaluate on.
         context_hours: True hours before each forecast.
         horizon_hours: Hours of each forecast.
+        other_contexts: Further contexts, each with windows of its own; where context and horizon do not fit the predictor, the horizon is
+            shortened.
         minimum_windows: Where fewer windows are long enough, context and horizon are shortened until this many are.
         draws: Bootstrap draws, by stay or subject, behind each 95 % interval.
         batch_size: Windows rolled out at a time.
@@ -100,6 +104,7 @@ def evaluate(
             "lower --context_hours or --horizon_hours"
         )
     latents = StoreLatents(opened.module, opened.data.tokens, opened.data.tokenizer(), opened.folder / "latents")
+    setting = _Setting(opened, latents, split, minimum_windows, batch_size, draws, seed)
     state_MD = latents.of_texts(hours.state_id_M, progress=f"encode {split}")
     measures = collapse_measures(state_MD, torch.from_numpy(hours.stay_M))
     errors = rollout_errors(opened.module, opened.data, latents, split, windows, batch_size)
@@ -114,7 +119,10 @@ def evaluate(
             "dataset": _dataset(opened),
             "encoder": _encoder(opened),
             "run": _run(opened, split),
-            "drift": drift_report(errors, windows, spread, draws=draws, seed=seed),
+            "drift": {
+                **drift_report(errors, windows, spread, draws=draws, seed=seed),
+                "other_contexts": {str(context): _drift_from(setting, context, horizon_hours, spread) for context in other_contexts},
+            },
             "collapse": _collapse(opened, split, measures),
             "geometry": geometry,
             **risk,
@@ -152,6 +160,33 @@ def _risk_tasks(
         by_task, unavailable = RiskTasks(opened, latents, split, seed, Path(scratch)).scores(tasks, models)
     write_predictions(list(by_task.values()), opened.folder / "evaluation" / "predictions.parquet")
     return by_task, task_report(by_task, unavailable, opened, draws, seed) if tasks else {}
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What every part of an evaluation is measured with; as in `evaluate`."""
+
+    opened: FinishedRun
+    latents: StoreLatents
+    split: Split
+    minimum_windows: int
+    batch_size: int
+    draws: int
+    seed: int
+
+
+def _drift_from(setting: _Setting, context: int, horizon: int, spread: float) -> dict[str, Any]:
+    """Drift from another context, or why there is none."""
+    data, most = setting.opened.data, setting.opened.module.predictor_config.max_hours
+    if context > most:
+        return {"unavailable": f"{context} h of context do not fit the predictor's {most} positions"}
+    wanted = {"context_hours": context, "horizon_hours": min(horizon, most - context + 1)}
+    hours = split_hours(data, setting.split).n_hours
+    windows = choose_windows(hours, **wanted, stride=data.windowing.stride, minimum=setting.minimum_windows)
+    if windows.shortened:
+        return {"unavailable": windows.reason}
+    errors = rollout_errors(setting.opened.module, data, setting.latents, setting.split, windows, setting.batch_size)
+    return drift_report(errors, windows, spread, draws=setting.draws, seed=setting.seed)
 
 
 def _write_table(table: pl.DataFrame, path: Path) -> None:

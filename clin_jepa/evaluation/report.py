@@ -71,6 +71,7 @@ def _content(metrics: Mapping[str, Any], curves: Mapping[str, Any], by_task: Map
         "drift": drift,
         "tables": [_table(drift, *table) for table in _TABLES],
         "arms": _arms(drift),
+        "contexts": _contexts(drift),
         "legend": legend(list(drift["models"])),
         "plots": [_plot(curves["drift"], table) for figure in _PLOTS for table in _TABLES if table[0] == figure],
         "spectrum": Markup(plot_spectrum(curves["singular_values"])) if curves.get("singular_values") else None,
@@ -115,6 +116,21 @@ def _arms(drift: Mapping[str, Any]) -> list[dict[str, Any]]:
         {"model": label(arm), "cells": _cells(drift["models"][arm], _ARM_FIGURE, "+.1f")}
         for arm in ARMS[1:]
         if arm in drift["models"] and _ARM_FIGURE in drift["models"][arm]
+    ]
+
+
+def _contexts(drift: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The last forecast hour from each context, in order; what could not be measured is left out."""
+    others = {int(context): entry for context, entry in drift.get("other_contexts", {}).items() if "unavailable" not in entry}
+    entries = {drift["context_hours"]: drift, **others}
+    return [
+        {
+            "context": entry["context_hours"],
+            "horizon": entry["horizon_hours"],
+            "windows": entry["n_windows"],
+            "cells": [_cells(entry, figure, form)[-1] for figure, _, _, form, even in _TABLES if even is not None],
+        }
+        for _, entry in sorted(entries.items())
     ]
 
 

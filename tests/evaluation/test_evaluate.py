@@ -24,7 +24,7 @@ CONTEXT, HORIZON = 8, 12
 def metrics(in_one_go: Run) -> dict[str, Any]:
     code = clinjepa(
         "evaluate", "--run", in_one_go.folder, "--split", "train", "--context_hours", str(CONTEXT), "--horizon_hours", str(HORIZON),
-        "--batch_size", "3", "--draws", "20",
+        "--batch_size", "3", "--draws", "20", "--other_contexts", "[6, 12, 100]",
     )  # fmt: skip
     assert code == 0
     content: dict[str, Any] = json.loads((in_one_go.folder / "evaluation" / "metrics.json").read_text())
@@ -65,6 +65,15 @@ def test_the_rollout_errors_equal_a_plain_recomputation(metrics: dict[str, Any],
     assert drift["n_windows"] == len(expected_NH)
     for hour, found in zip(drift["horizons"], drift["models"]["clin_jepa_true_actions"]["l1"], strict=True):
         assert found == pytest.approx(float(expected_NH[:, hour - 1].mean()), abs=1e-5)
+
+
+def test_other_contexts_have_figures_of_their_own(metrics: dict[str, Any], in_one_go: Run) -> None:
+    others = metrics["drift"]["other_contexts"]
+    assert [others[context]["context_hours"] for context in ("6", "12")] == [6, 12]
+    assert others["6"]["n_windows"] > others["12"]["n_windows"] > 0
+    assert others["6"]["mase"] != metrics["drift"]["mase"]
+    assert others["100"]["unavailable"] == "100 h of context do not fit the predictor's 72 positions"
+    assert "From other contexts" in (in_one_go.folder / "evaluation" / "report.html").read_text()
 
 
 def test_all_arms_and_baselines_stand_beside_the_model(metrics: dict[str, Any]) -> None:
