@@ -27,7 +27,9 @@ BINARY_TASKS = (
     "prolonged_stay",
     "sepsis",
 )
-TASKS = (*EARLY_EVENT_TASKS, *BINARY_TASKS)
+# Of the 2019 PhysioNet Challenge, which has no other.
+SEPSIS_ONSET = "sepsis_onset"
+TASKS = (*EARLY_EVENT_TASKS, *BINARY_TASKS, SEPSIS_ONSET)
 
 
 def needs(task: str) -> list[list[str]]:

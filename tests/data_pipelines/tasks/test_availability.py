@@ -17,7 +17,7 @@ LACKS = [
     ({"creatinine", "urine_output"}, {"severe_liver_dysfunction", "kidney_failure"}),
     ({"bilirubin_total"}, {"severe_liver_dysfunction"}),
     ({"inr"}, {"severe_liver_dysfunction"}),
-    ({"sepsis-3"}, {"sepsis"}),
+    ({"sepsis-3"}, {"sepsis", "sepsis_onset"}),
     ({"hospital death"}, {"hospital_mortality"}),
     ({"ICU death"}, {"icu_mortality", "icu_mortality_at_24h"}),
     ({"hour of death"}, {"decompensation"}),

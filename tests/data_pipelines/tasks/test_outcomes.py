@@ -85,8 +85,20 @@ EVERY_HOUR = [
     Case("dies at discharge of a short stay", died(6, stay=6), "TTTTTT"),
     Case("leaves the bed after death", died(26.5, stay=29), "FF" + "T" * 27),
 ]
+# Expected: sepsis onset within 6 hours, an hour each; a dot where it is not asked.
+BEFORE_ONSET = [
+    Case("never septic", Stay(8), "F" * 8),
+    Case("suspected in hour 10", septic(10.5, stay=16), "FFFFTTTTTT" + "." * 6),
+    Case("suspected exactly at hour 10", septic(10, stay=16), "FFFFTTTTTT" + "." * 6),
+    Case("suspected a second before hour 10", septic(10 - SECOND, stay=16), "FFFTTTTTT" + "." * 7),
+    Case("suspected at admission", septic(0, stay=8), "." * 8),
+    Case("suspected before", septic(-5, stay=8), "." * 8),
+    Case("suspected in hour 3", septic(3, stay=8), "TTT" + "." * 5),
+    Case("the source says hour 12", Stay(16, given_sepsis=12), "F" * 6 + "T" * 6 + "." * 4),
+]
 CASES = [*ONCE_CASES, *(Case(f"24 h: {c.name}", c.stay, c.expected) for c in AT_24_HOURS),
-         *(Case(f"decompensation: {c.name}", c.stay, c.expected) for c in EVERY_HOUR)]  # fmt: skip
+         *(Case(f"decompensation: {c.name}", c.stay, c.expected) for c in EVERY_HOUR),
+         *(Case(f"onset: {c.name}", c.stay, c.expected) for c in BEFORE_ONSET)]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +122,8 @@ def test_icu_mortality_at_24_hours(stays: Ward, case: Case) -> None:
 @pytest.mark.parametrize("case", each(EVERY_HOUR))
 def test_decompensation(stays: Ward, case: Case) -> None:
     assert stays.labels("decompensation", f"decompensation: {case.name}") == case.expected
+
+
+@pytest.mark.parametrize("case", each(BEFORE_ONSET))
+def test_sepsis_onset_within_6_hours(stays: Ward, case: Case) -> None:
+    assert stays.labels("sepsis_onset", f"onset: {case.name}") == case.expected
