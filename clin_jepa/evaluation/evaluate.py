@@ -18,11 +18,13 @@ from clin_jepa.atomic_file import replacing
 from clin_jepa.data.datamodule import Split
 from clin_jepa.errors import InputError
 from clin_jepa.evaluation.collapse import collapse_measures, collapse_report, singular_values
+from clin_jepa.evaluation.decoded_forecasts import decoded_report
 from clin_jepa.evaluation.drift import drift_curves, drift_report
 from clin_jepa.evaluation.drift_table import drift_table
 from clin_jepa.evaluation.finished_run import FinishedRun, open_run
 from clin_jepa.evaluation.geometry import geometry_report
 from clin_jepa.evaluation.metrics_file import read_metrics, write_metrics
+from clin_jepa.evaluation.numeric_grid import read_grid
 from clin_jepa.evaluation.predictions_file import write_predictions
 from clin_jepa.evaluation.risk_models import BACKBONE, MODELS
 from clin_jepa.evaluation.risk_tasks import RiskTasks, task_report
@@ -113,6 +115,7 @@ def evaluate(
     _write_table(errors_table(errors, windows, opened.data, split), output / "rollout_errors.parquet")
     geometry, displacements = geometry_report(opened.data, latents, split, draws, seed)
     _write_table(displacements, output / "displacements.parquet")
+    decoded = decoded_report(opened.module, opened.data, latents, read_grid(opened.data.store), split, windows, batch_size, draws, seed)
     by_task, risk = _risk_tasks(opened, latents, split, wanted, models, draws, seed)
     metrics = write_metrics(
         {
@@ -125,6 +128,7 @@ def evaluate(
             },
             "collapse": _collapse(opened, split, measures),
             "geometry": geometry,
+            "decoded": decoded,
             **risk,
         },
         output / "metrics.json",

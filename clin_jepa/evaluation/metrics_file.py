@@ -1,7 +1,8 @@
 """``metrics.json``: every figure of an evaluation, in one file that other programs read (schema 1).
 
 Sections: ``dataset`` (what was evaluated on), ``encoder`` and ``run`` (what was evaluated), ``drift`` and ``collapse``; ``geometry``,
-``tasks`` and ``baselines`` only where they were computed. A figure that is undefined is ``null``; NaN and infinity never occur.
+``decoded``, ``tasks`` and ``baselines`` only where they were computed. A figure that is undefined is ``null``; NaN and infinity never
+occur.
 """
 
 import json
@@ -15,7 +16,7 @@ from clin_jepa.errors import InputError
 
 SCHEMA_VERSION = 1
 REQUIRED = ("dataset", "encoder", "run", "drift", "collapse")
-OPTIONAL = ("geometry", "tasks", "baselines")
+OPTIONAL = ("geometry", "decoded", "tasks", "baselines")
 
 
 def write_metrics(sections: Mapping[str, Any], path: Path) -> Path:

@@ -3,7 +3,9 @@
 # Shapes: N rows, F features.
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 Floats = NDArray[np.float32]
+
+_ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -60,28 +64,37 @@ class Probe(nn.Module):
         logit_N1: Tensor = self.layers((feature_NF - self.mean_F) * self.scale_F)
         return logit_N1[:, 0]
 
-    @torch.no_grad()
     def probabilities(self, feature_NF: Floats) -> NDArray[np.float64]:
         """Risk of each row, ``[N]`` float64 in [0, 1]."""
+        return torch.sigmoid(torch.from_numpy(self.values(feature_NF))).numpy()
+
+    @torch.no_grad()
+    def values(self, feature_NF: Floats) -> NDArray[np.float64]:
+        """The output for each row, ``[N]`` float64."""
         self.eval()
-        parts = [
-            torch.sigmoid(self(torch.from_numpy(part).float()).double()) for part in np.array_split(feature_NF, _parts(len(feature_NF)))
-        ]
-        return torch.cat(parts).numpy()
+        parts = np.array_split(feature_NF, max(1, len(feature_NF) // _ROWS_AT_ONCE))
+        return torch.cat([self(torch.from_numpy(part).float()).double() for part in parts]).numpy()
 
 
 def fit_probe(
-    feature_NF: Floats, label_N: NDArray[np.bool_], tuning_MF: Floats, tuning_label_M: NDArray[np.bool_], seed: int, config: ProbeConfig
+    feature_NF: Floats,
+    label_N: NDArray[Any],
+    tuning_MF: Floats,
+    tuning_label_M: NDArray[Any],
+    seed: int,
+    config: ProbeConfig,
+    loss: Callable[[Tensor, Tensor], Tensor] = binary_cross_entropy_with_logits,
 ) -> Probe:
     """Train a probe; the epoch with the lowest loss on the tuning rows is kept.
 
     Args:
         feature_NF: Features of the training rows, ``[N, F]``, finite.
-        label_N: Their labels.
+        label_N: What it is to say of them: whether an event happens, or a number.
         tuning_MF: Features of the tuning rows.
-        tuning_label_M: Their labels.
+        tuning_label_M: The same of them.
         seed: Of weights, order and dropout.
         config: Sizes and rates.
+        loss: Of outputs and labels.
     """
     feature, label = torch.from_numpy(feature_NF).float(), torch.from_numpy(label_N).float()
     tuning, tuning_label = torch.from_numpy(tuning_MF).float(), torch.from_numpy(tuning_label_M).float()
@@ -94,24 +107,16 @@ def fit_probe(
             probe.train()
             for rows in torch.split(torch.randperm(len(feature)), config.batch_size):
                 optimizer.zero_grad()
-                torch.autograd.backward(binary_cross_entropy_with_logits(probe(feature[rows]), label[rows]))
+                torch.autograd.backward(loss(probe(feature[rows]), label[rows]))
                 optimizer.step()
-            loss = _loss(probe, tuning, tuning_label)
-            if loss < best:
-                best, best_state, since = loss, copy.deepcopy(probe.state_dict()), 0
+            probe.eval()
+            with torch.no_grad():
+                now = float(loss(probe(tuning), tuning_label))
+            if now < best:
+                best, best_state, since = now, copy.deepcopy(probe.state_dict()), 0
             else:
                 since += 1
                 if since >= config.patience:
                     break
     probe.load_state_dict(best_state)
     return probe.eval()
-
-
-@torch.no_grad()
-def _loss(probe: Probe, feature: Tensor, label: Tensor) -> float:
-    probe.eval()
-    return float(binary_cross_entropy_with_logits(probe(feature), label))
-
-
-def _parts(rows: int) -> int:
-    return max(1, rows // 65_536)

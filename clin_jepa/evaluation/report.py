@@ -77,6 +77,7 @@ def _content(metrics: Mapping[str, Any], curves: Mapping[str, Any], by_task: Map
         "spectrum": Markup(plot_spectrum(curves["singular_values"])) if curves.get("singular_values") else None,
         "tasks": task_section(metrics, by_task),
         "geometry": geometry_section(metrics),
+        "decoded": _decoded(metrics.get("decoded", {})),
         "collapse": collapse,
         "phases": _phases(collapse),
         "measures": [name for _, name in _MEASURES],
@@ -117,6 +118,25 @@ def _arms(drift: Mapping[str, Any]) -> list[dict[str, Any]]:
         for arm in ARMS[1:]
         if arm in drift["models"] and _ARM_FIGURE in drift["models"][arm]
     ]
+
+
+def _decoded(decoded: Mapping[str, Any]) -> dict[str, Any] | None:
+    """MASE of each variable's decoded forecast at the horizons, and its error at the last."""
+    measured = {name: entry for name, entry in decoded.items() if "unavailable" not in entry}
+    if not measured:
+        return None
+    rows = [
+        {
+            "model": name.replace("_", " "),
+            "cells": [
+                {"value": _shown(value, ".2f"), "interval": "" if pair is None else f"{pair[0]:.2f} to {pair[1]:.2f}"}
+                for value, pair in zip(entry["mase"], entry["ci95"]["mase"], strict=True)
+            ],
+        }
+        for name, entry in measured.items()
+    ]
+    missing = [(name.replace("_", " "), entry["unavailable"]) for name, entry in decoded.items() if "unavailable" in entry]
+    return {"hours": next(iter(measured.values()))["horizons"], "rows": rows, "unavailable": missing}
 
 
 def _contexts(drift: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 # Shapes: N windows, B windows at a time, C context hours, H horizon hours, D latent features.
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +70,7 @@ def rollout_errors(
     Returns:
         By the names of `model_names`, ``[N, H]`` each.
     """
-    tokens, hours = data.tokens, split_hours(data, split)
+    hours = split_hours(data, split)
     context, horizon = windows.context_hours, windows.horizon_hours
     train = split_hours(data, "train")
     mean_KD, count_K = mean_by_hour(
@@ -77,17 +78,13 @@ def rollout_errors(
     )
     texts = _action_texts(data, hours)
     errors: dict[str, list[Tensor]] = {}
-    for begin in tqdm(range(0, len(windows), batch_size), desc="roll out", unit="batch"):
-        stay_B = windows.stay_index_N[begin : begin + batch_size]
-        start_B = windows.start_N[begin : begin + batch_size]
-        row_BL = (tokens.first_row_S[hours.stay_rows[stay_B]] + start_B)[:, None] + np.arange(context + horizon)
-        state_BLD = latents.of_texts(tokens.state_H[row_BL])
-        action_BLD = latents.of_texts(tokens.action_H[row_BL])[:, :-1]
-        static_BD = latents.of_texts(tokens.static_S[hours.stay_rows[stay_B]])
-        context_BCD, future_BHD = state_BLD[:, :context], state_BLD[:, context:]
-        arms = {names.TRUE_ACTIONS: action_BLD, **_scenarios(latents, texts, stay_B, start_B, context, action_BLD)}
+    for batch in tqdm(WindowBatches(data, hours, latents, windows, batch_size), desc="roll out", unit="batch"):
+        context_BCD, future_BHD = batch.state_BLD[:, :context], batch.state_BLD[:, context:]
+        start_B = batch.start_B
+        scenarios = _scenarios(latents, texts, batch.stay_B, start_B, context, batch.action_BLD)
+        arms = {names.TRUE_ACTIONS: batch.action_BLD, **scenarios}
         forecasts = {
-            **{arm: _roll_out(module, static_BD, context_BCD, actions) for arm, actions in arms.items()},
+            **{arm: roll_out(module, batch.static_BD, context_BCD, actions) for arm, actions in arms.items()},
             names.COPY_FORWARD: copy_forward(context_BCD, horizon),
             names.TRAINING_MEAN: training_mean(mean_KD, count_K, torch.from_numpy(start_B + context), horizon),
             names.LINEAR: linear_extrapolation(context_BCD, horizon),
@@ -95,6 +92,63 @@ def rollout_errors(
         for name, forecast_BHD in forecasts.items():
             errors.setdefault(name, []).append(error_curve(forecast_BHD, future_BHD))
     return {name: torch.cat(parts) for name, parts in errors.items()}
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """Latents of some windows.
+
+    Args:
+        stay_B: Position of each window's stay among the split's stays.
+        start_B: First hour of stay.
+        row_BL: Row of each hour in the store's order.
+        static_BD: Latents of the static texts.
+        state_BLD: Latents of the states, context and horizon.
+        action_BLD: Latents of the actions, all hours but the last.
+    """
+
+    stay_B: NDArray[np.int64]
+    start_B: NDArray[np.int64]
+    row_BL: NDArray[np.int64]
+    static_BD: Tensor
+    state_BLD: Tensor
+    action_BLD: Tensor
+
+
+class WindowBatches:
+    """The windows of an evaluation, some at a time.
+
+    Args:
+        data: The store.
+        hours: Of the split that the windows are of.
+        latents: Latents of the store's texts.
+        windows: The fixed windows.
+        batch_size: Windows at a time.
+    """
+
+    def __init__(
+        self, data: TrajectoryDataModule, hours: SplitHours, latents: StoreLatents, windows: EvaluationWindows, batch_size: int
+    ) -> None:
+        self.data, self.hours, self.latents, self.windows, self.batch_size = data, hours, latents, windows, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.windows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[WindowBatch]:
+        tokens, windows = self.data.tokens, self.windows
+        for begin in range(0, len(windows), self.batch_size):
+            stay_B = windows.stay_index_N[begin : begin + self.batch_size]
+            start_B = windows.start_N[begin : begin + self.batch_size]
+            stay_rows = self.hours.stay_rows[stay_B]
+            row_BL = (tokens.first_row_S[stay_rows] + start_B)[:, None] + np.arange(windows.context_hours + windows.horizon_hours)
+            yield WindowBatch(
+                stay_B,
+                start_B,
+                row_BL,
+                self.latents.of_texts(tokens.static_S[stay_rows]),
+                self.latents.of_texts(tokens.state_H[row_BL]),
+                self.latents.of_texts(tokens.action_H[row_BL])[:, :-1],
+            )
 
 
 def errors_table(errors: dict[str, Tensor], windows: EvaluationWindows, data: TrajectoryDataModule, split: Split) -> pl.DataFrame:
@@ -150,7 +204,8 @@ def _scenarios(
 
 
 @torch.no_grad()
-def _roll_out(module: ClinJEPA, static_BD: Tensor, context_BCD: Tensor, action_BLD: Tensor) -> Tensor:
+def roll_out(module: ClinJEPA, static_BD: Tensor, context_BCD: Tensor, action_BLD: Tensor) -> Tensor:
+    """Predicted latents of the hours after the context, ``[B, H, D]`` on the CPU; as `LatentTrajectoryPredictor.rollout`."""
     device = module.predictor.positions.device
     rolled: Tensor = module.predictor.rollout(static_BD.to(device), context_BCD.to(device), action_BLD.to(device))
     return rolled.cpu()

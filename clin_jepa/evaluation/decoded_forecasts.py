@@ -1,0 +1,203 @@
+"""Forecasts in the units of the bedside: small decoders read a vital sign or a laboratory value out of a latent, true or rolled out.
+
+A decoder is trained on latents of true hours in which the variable was measured, and then applied to the predictor's rollouts. Beside its
+error stands that of the same decoder on the true latent of the hour (what the latent holds), and that of the last measured value (MASE).
+"""
+
+# Shapes: N windows, H forecast hours, B windows at a time, V variables, D latent features, M measurements.
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.nn.functional import mse_loss
+from tqdm import tqdm
+
+from clin_jepa.data.datamodule import Split, TrajectoryDataModule
+from clin_jepa.evaluation.bootstrap import drawn_times
+from clin_jepa.evaluation.classification import interval
+from clin_jepa.evaluation.drift import HORIZONS, report_hours
+from clin_jepa.evaluation.numeric_grid import NumericGrid, newest_measurement
+from clin_jepa.evaluation.probe import Probe, ProbeConfig, fit_probe
+from clin_jepa.evaluation.rollout_errors import WindowBatches, roll_out, split_hours
+from clin_jepa.evaluation.store_latents import StoreLatents
+from clin_jepa.evaluation.windows import EvaluationWindows
+from clin_jepa.module import ClinJEPA
+
+VARIABLES = (
+    "heart_rate", "sbp", "dbp", "mbp", "respiratory_rate", "spo2", "temperature", "ph_arterial", "po2_arterial", "pco2_arterial", "fio2",
+    "lactate", "sodium", "potassium", "chloride", "bicarbonate", "bun", "creatinine", "glucose", "hemoglobin", "wbc", "platelets",
+    "bilirubin_total", "inr", "gcs_total", "sofa", "urine_output",
+)  # fmt: skip
+# Fewer measurements of a split than these, and a variable has no decoder.
+_FEWEST = {"train": 100, "tuning": 20}
+_MOST_TRAINING_HOURS = 20_000
+
+Floats = NDArray[np.float64]
+
+
+class Decoder:
+    """Value of a variable from a latent.
+
+    Args:
+        probe: Trained on standardised values.
+        mean: Of the training hours.
+        std: Of the training hours.
+    """
+
+    def __init__(self, probe: Probe, mean: float, std: float) -> None:
+        self.probe, self.mean, self.std = probe, mean, std
+
+    def values(self, latent_MD: NDArray[np.float32]) -> Floats:
+        """``[M]``, in the variable's own unit."""
+        return self.mean + self.std * self.probe.values(latent_MD)
+
+
+def fit_decoder(data: TrajectoryDataModule, latents: StoreLatents, grid: NumericGrid, column: int, seed: int) -> Decoder | None:
+    """A decoder of one variable; None where too few hours of the training or tuning split have it.
+
+    Args:
+        data: The store.
+        latents: Latents of its texts.
+        grid: Its numbers.
+        column: The variable's.
+        seed: Of the hours taken and of the probe.
+    """
+    value_H = grid.value_HV[:, column]
+    split_H = np.repeat(data.store.stays["split"].to_numpy().astype(str), np.diff(grid.first_S))
+    taken: dict[str, NDArray[np.int64]] = {}
+    for split, fewest in _FEWEST.items():
+        row_M = np.flatnonzero(np.isfinite(value_H) & (split_H == split))
+        if len(row_M) < fewest:
+            return None
+        random = np.random.default_rng(seed)
+        taken[split] = np.sort(random.permutation(row_M)[:_MOST_TRAINING_HOURS])
+    mean, std = float(value_H[taken["train"]].mean()), max(float(value_H[taken["train"]].std()), 1e-6)
+    scaled = {split: ((value_H[row_M] - mean) / std).astype(np.float32) for split, row_M in taken.items()}
+    feature = {split: latents.of_texts(data.tokens.state_H[row_M]).numpy() for split, row_M in taken.items()}
+    probe = fit_probe(feature["train"], scaled["train"], feature["tuning"], scaled["tuning"], seed, ProbeConfig(), loss=mse_loss)
+    return Decoder(probe, mean, std)
+
+
+def decoded_report(
+    module: ClinJEPA,
+    data: TrajectoryDataModule,
+    latents: StoreLatents,
+    grid: NumericGrid,
+    split: Split,
+    windows: EvaluationWindows,
+    batch_size: int,
+    draws: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Decoded forecasts of the fixed windows under the true treatments.
+
+    Args:
+        module: The frozen model.
+        data: The store.
+        latents: Latents of its texts.
+        grid: Its numbers.
+        split: The split that the windows are of.
+        windows: The fixed windows.
+        batch_size: Windows at a time.
+        draws: Bootstrap draws, by stay.
+        seed: Of decoders and draws.
+
+    Returns:
+        By variable: ``horizons`` and, a list over them each, ``n`` (windows in which it was measured in that hour), ``mae``,
+        ``mae_true_latent``, ``mase`` (over the last measured value), ``spearman`` and ``ci95`` of ``mae`` and ``mase``; or
+        ``{"unavailable": why}``.
+    """
+    report: dict[str, Any] = {}
+    decoders: dict[int, Decoder] = {}
+    for variable in tqdm(VARIABLES, desc="decoders", unit="variable"):
+        if variable not in grid.variables:
+            report[variable] = {"unavailable": f"not available: needs {variable}"}
+            continue
+        column = grid.variables.index(variable)
+        decoder = fit_decoder(data, latents, grid, column, seed)
+        if decoder is None:
+            report[variable] = {"unavailable": f"fewer than {_FEWEST['train']} training or {_FEWEST['tuning']} tuning hours have it"}
+            continue
+        decoders[column] = decoder
+    if not decoders:
+        return report
+    columns = list(decoders)
+    truth_VNH, forecast_VNH, from_truth_VNH, copied_VN = _decoded(module, data, latents, grid, split, windows, batch_size, decoders)
+    hours = report_hours(HORIZONS, windows.horizon_hours)
+    stays, stay_N = np.unique(windows.stay_index_N, return_inverse=True)
+    weight_RN = np.concatenate([np.ones((1, len(stay_N))), drawn_times(len(stays), draws, seed).numpy()[:, stay_N]])
+    for place, column in enumerate(columns):
+        of_hours = (table_VNH[place][:, np.array(hours) - 1].T for table_VNH in (truth_VNH, forecast_VNH, from_truth_VNH))
+        figures = [
+            _figures(truth_N, forecast_N, from_truth_N, copied_VN[place], weight_RN)
+            for truth_N, forecast_N, from_truth_N in zip(*of_hours, strict=True)
+        ]
+        entry: dict[str, Any] = {name: [each[name] for each in figures] for name in figures[0] if name != "ci95"}
+        entry["ci95"] = {name: [each["ci95"][name] for each in figures] for name in ("mae", "mase")}
+        report[grid.variables[column]] = {"horizons": hours, **entry}
+    return report
+
+
+def _decoded(
+    module: ClinJEPA,
+    data: TrajectoryDataModule,
+    latents: StoreLatents,
+    grid: NumericGrid,
+    split: Split,
+    windows: EvaluationWindows,
+    batch_size: int,
+    decoders: dict[int, Decoder],
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Measured, forecast and decoded-from-truth values, ``[V, N, H]`` each, and the last measured value, ``[V, N]``; NaN where none is."""
+    newest_HV = newest_measurement(grid)
+    columns, context = list(decoders), windows.context_hours
+    parts: list[tuple[Floats, Floats, Floats, Floats]] = []
+    for batch in WindowBatches(data, split_hours(data, split), latents, windows, batch_size):
+        rolled_BHD = roll_out(module, batch.static_BD, batch.state_BLD[:, :context], batch.action_BLD)
+        shape, width = rolled_BHD.shape[:2], rolled_BHD.shape[2]
+        rolled_MD, true_MD = rolled_BHD.reshape(-1, width).numpy(), batch.state_BLD[:, context:].reshape(-1, width).numpy()
+        last_B = batch.row_BL[:, context - 1]
+        found: list[list[Floats]] = [[], [], [], []]
+        for column in columns:
+            newest_B = newest_HV[last_B, column]
+            copied_B = np.where(newest_B >= 0, grid.value_HV[newest_B, column], decoders[column].mean)
+            values = (grid.value_HV[batch.row_BL[:, context:], column], decoders[column].values(rolled_MD).reshape(shape),
+                      decoders[column].values(true_MD).reshape(shape), copied_B)  # fmt: skip
+            for kept, value in zip(found, values, strict=True):
+                kept.append(value.astype(np.float64))
+        parts.append((np.stack(found[0]), np.stack(found[1]), np.stack(found[2]), np.stack(found[3])))
+    truth, forecast, from_truth, copied = (np.concatenate(list(column), axis=1) for column in zip(*parts, strict=True))
+    return truth, forecast, from_truth, copied
+
+
+def _figures(truth_N: Floats, forecast_N: Floats, from_truth_N: Floats, copied_N: Floats, weight_RN: Floats) -> dict[str, Any]:
+    known_N = np.isfinite(truth_N)
+    count = int(known_N.sum())
+    if not count:
+        return {"n": 0, "mae": None, "mae_true_latent": None, "mase": None, "spearman": None, "ci95": {"mae": None, "mase": None}}
+    truth, weight_RM = truth_N[known_N], weight_RN[:, known_N]
+    error, plain, copied = (np.abs(value[known_N] - truth) for value in (forecast_N, from_truth_N, copied_N))
+    total_R = weight_RM.sum(axis=1)
+    mae_R, copied_R = _divided(weight_RM @ error, total_R), _divided(weight_RM @ copied, total_R)
+    mase_R = _divided(mae_R, copied_R)
+    return {
+        "n": count,
+        "mae": float(mae_R[0]),
+        "mae_true_latent": float(plain.mean()),
+        "mase": float(mase_R[0]) if np.isfinite(mase_R[0]) else None,
+        "spearman": _spearman(forecast_N[known_N], truth),
+        "ci95": {"mae": interval(mae_R[1:]), "mase": interval(mase_R[1:])},
+    }
+
+
+def _spearman(one_M: Floats, other_M: Floats) -> float | None:
+    from scipy.stats import spearmanr
+
+    if len(one_M) < 3 or np.ptp(one_M) == 0 or np.ptp(other_M) == 0:
+        return None
+    return float(spearmanr(one_M, other_M).statistic)
+
+
+def _divided(over_R: Floats, under_R: Floats) -> Floats:
+    return np.divide(over_R, under_R, out=np.full_like(over_R, np.nan), where=under_R > 0)

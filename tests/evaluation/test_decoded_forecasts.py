@@ -1,0 +1,73 @@
+"""Decoders read what a latent holds; figures of decoded forecasts are those of hand-worked values."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clin_jepa.data.datamodule import TrajectoryDataModule
+from clin_jepa.data.windows import Windowing
+from clin_jepa.evaluation.decoded_forecasts import VARIABLES, _figures, decoded_report, fit_decoder
+from clin_jepa.evaluation.numeric_grid import read_grid
+from clin_jepa.evaluation.rollout_errors import split_hours
+from clin_jepa.evaluation.store_latents import StoreLatents
+from clin_jepa.evaluation.windows import choose_windows
+from clin_jepa.language_model import EncoderConfig
+from clin_jepa.module import ClinJEPA
+from clin_jepa.predictor import PredictorConfig
+from tests.evaluation.written_store import WrittenStay, write_store
+
+
+def test_there_are_27_variables() -> None:
+    assert len(set(VARIABLES)) == len(VARIABLES) == 27
+
+
+def test_the_figures_of_hand_worked_forecasts() -> None:
+    truth_N, forecast_N = np.array([1.0, 2.0, np.nan, 4.0]), np.array([1.5, 2.0, 9.0, 3.0])
+    found = _figures(truth_N, forecast_N, truth_N + 0.1, np.array([2.0, 2.0, 2.0, 2.0]), np.ones((1, 4)))
+    assert (found["n"], found["mae"], found["mase"]) == (3, pytest.approx(0.5), pytest.approx(0.5))
+    assert found["mae_true_latent"] == pytest.approx(0.1) and found["spearman"] == pytest.approx(1.0)
+    assert _figures(np.full(2, np.nan), np.ones(2), np.ones(2), np.ones(2), np.ones((1, 2)))["mae"] is None
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> tuple[ClinJEPA, TrajectoryDataModule, StoreLatents]:
+    """Stays whose heart rate is their hour of stay, which the texts say."""
+    torch.manual_seed(0)
+    splits = ["train"] * 8 + ["tuning"] * 2 + ["held_out"] * 2
+    stays = [
+        WrittenStay(n, 24, split, {"heart_rate": {h: float(h) for h in range(24)}, "lactate": {3: 2.0}})
+        for n, split in enumerate(splits, 1)
+    ]
+    write_store(tmp_path / "store", stays)
+    module = ClinJEPA(encoder=EncoderConfig(vocab_size=512), predictor=PredictorConfig(layers=1, width=16, heads=2, feed_forward=32))
+    module.configure_model()
+    data = TrajectoryDataModule(str(tmp_path / "store"), vocab_size=512, windowing=Windowing(hours=24))
+    return module.eval().requires_grad_(False), data, StoreLatents(module, data.tokens, data.tokenizer(), tmp_path / "latents")
+
+
+Opened = tuple[ClinJEPA, TrajectoryDataModule, StoreLatents]
+
+
+def test_a_decoder_reads_what_the_text_says(opened: Opened) -> None:
+    _, data, latents = opened
+    grid = read_grid(data.store)
+    decoder = fit_decoder(data, latents, grid, grid.variables.index("heart_rate"), seed=0)
+    assert decoder is not None
+    held_out = split_hours(data, "held_out")
+    values_M = decoder.values(latents.of_texts(held_out.state_id_M).numpy())
+    assert np.abs(values_M - held_out.hour_M).mean() < 1.0
+
+
+def test_every_variable_has_figures_or_a_reason(opened: Opened) -> None:
+    module, data, latents = opened
+    windows = choose_windows(split_hours(data, "held_out").n_hours, context_hours=8, horizon_hours=8, minimum=1)
+    report = decoded_report(module, data, latents, read_grid(data.store), "held_out", windows, batch_size=2, draws=10, seed=0)
+
+    assert set(report) == set(VARIABLES)
+    entry = report["heart_rate"]
+    assert entry["horizons"] == [1, 6, 8] and entry["n"] == [len(windows)] * 3
+    assert all(error < 1.5 for error in entry["mae_true_latent"])  # the latents of the true hours hold it; an untrained rollout does not
+    assert report["lactate"]["unavailable"] == "fewer than 100 training or 20 tuning hours have it"
+    assert report["sofa"]["unavailable"] == "not available: needs sofa"
