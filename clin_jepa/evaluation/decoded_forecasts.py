@@ -104,9 +104,9 @@ def decoded_report(
         seed: Of decoders and draws.
 
     Returns:
-        By variable: ``horizons`` and, a list over them each, ``n`` (windows in which it was measured in that hour), ``mae``,
-        ``mae_true_latent``, ``mase`` (over the last measured value), ``spearman`` and ``ci95`` of ``mae`` and ``mase``; or
-        ``{"unavailable": why}``.
+        By variable: ``horizons``, each of which stands for the hours since the one before it, since laboratory values are few in any one
+        hour; and, a list over them each, ``n`` (hours of windows in which it was measured), ``mae``, ``mae_true_latent``, ``mase`` (over
+        the last measured value), ``spearman`` and ``ci95`` of ``mae`` and ``mase``; or ``{"unavailable": why}``.
     """
     report: dict[str, Any] = {}
     decoders: dict[int, Decoder] = {}
@@ -128,11 +128,13 @@ def decoded_report(
     stays, stay_N = np.unique(windows.stay_index_N, return_inverse=True)
     weight_RN = np.concatenate([np.ones((1, len(stay_N))), drawn_times(len(stays), draws, seed).numpy()[:, stay_N]])
     for place, column in enumerate(columns):
-        of_hours = (table_VNH[place][:, np.array(hours) - 1].T for table_VNH in (truth_VNH, forecast_VNH, from_truth_VNH))
-        figures = [
-            _figures(truth_N, forecast_N, from_truth_N, copied_VN[place], weight_RN)
-            for truth_N, forecast_N, from_truth_N in zip(*of_hours, strict=True)
-        ]
+        figures = []
+        for first, last in zip([0, *hours[:-1]], hours, strict=True):
+            truth_M, forecast_M, from_truth_M = (
+                table_VNH[place, :, first:last].flatten() for table_VNH in (truth_VNH, forecast_VNH, from_truth_VNH)
+            )
+            copied_M, weight_RM = copied_VN[place].repeat(last - first), weight_RN.repeat(last - first, axis=1)
+            figures.append(_figures(truth_M, forecast_M, from_truth_M, copied_M, weight_RM))
         entry: dict[str, Any] = {name: [each[name] for each in figures] for name in figures[0] if name != "ci95"}
         entry["ci95"] = {name: [each["ci95"][name] for each in figures] for name in ("mae", "mase")}
         report[grid.variables[column]] = {"horizons": hours, **entry}

@@ -129,14 +129,16 @@ def _decoded(decoded: Mapping[str, Any]) -> dict[str, Any] | None:
         {
             "model": name.replace("_", " "),
             "cells": [
-                {"value": _shown(value, ".2f"), "interval": "" if pair is None else f"{pair[0]:.2f} to {pair[1]:.2f}"}
+                {"value": _shown(value, ".2f"), "interval": "" if pair is None else _interval(pair, ".2f")}
                 for value, pair in zip(entry["mase"], entry["ci95"]["mase"], strict=True)
             ],
         }
         for name, entry in measured.items()
     ]
     missing = [(name.replace("_", " "), entry["unavailable"]) for name, entry in decoded.items() if "unavailable" in entry]
-    return {"hours": next(iter(measured.values()))["horizons"], "rows": rows, "unavailable": missing}
+    hours = next(iter(measured.values()))["horizons"]
+    spans = [f"{first + 1} to {last}" if last - first > 1 else f"{last}" for first, last in zip([0, *hours[:-1]], hours, strict=True)]
+    return {"hours": spans, "rows": rows, "unavailable": missing}
 
 
 def _contexts(drift: Mapping[str, Any]) -> list[dict[str, Any]]:

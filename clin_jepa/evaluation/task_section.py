@@ -20,6 +20,8 @@ LABELS = {
     PREVALENCE: "Prevalence",
 }
 TITLES = {"auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "calibration error"}
+# A bootstrap of fewer subjects gives intervals that are too narrow.
+_FEW_SUBJECTS, _FEW = 30, " - too few subjects to trust the intervals"
 _HIGHER_IS_BETTER = {"auroc": True, "auprc": True, "brier": False, "ece": False}
 
 
@@ -42,7 +44,7 @@ def task_section(metrics: Mapping[str, Any], by_task: Mapping[str, pl.DataFrame]
             {
                 "title": _title(name),
                 "about": f"{figures['n']:,} rows of {figures['n_subjects']:,} subjects, {figures['n_positive']:,} of them events "
-                f"({100 * figures['prevalence']:.1f} %)",
+                f"({100 * figures['prevalence']:.1f} %){_FEW if figures['n_subjects'] < _FEW_SUBJECTS else ''}",
                 "rows": _rows(metrics, name),
                 "svg": Markup(plot_task(name, by_task[name])) if name in by_task else None,
             }
