@@ -80,11 +80,20 @@ def figures_of_run(run: MeasuredRun, draws: Draws) -> dict[str, Floats]:
     ``drift_percent``, ``mase`` and ``skill_vs_mean`` at the last forecast hour and ``mase_1h``; ``displacement_ratio``;
     ``auroc <task>`` of each task, and the means over early event tasks and over binary ones.
     """
-    found = {**_drift(run.errors, draws), **_displacement(run.displacements, draws)}
+    return {**_drift(run.errors, draws), **_displacement(run.displacements, draws), **aurocs(run.predictions, draws)}
+
+
+def aurocs(predictions: pl.DataFrame, draws: Draws) -> dict[str, Floats]:
+    """AUROC of one model on each task, and the means over early event tasks and over binary ones, ``[1 + R]`` each.
+
+    Args:
+        predictions: Of one model, as in ``predictions.parquet``.
+        draws: Of the subjects.
+    """
     by_task: dict[str, Floats] = {}
-    for (task,), part in run.predictions.group_by("task", maintain_order=True):
+    for (task,), part in predictions.group_by("task", maintain_order=True):
         by_task[str(task)] = auroc(part["label"].to_numpy().astype(bool), part["score"].to_numpy(), draws.weights(part["stay_id"]))
-    found |= {f"auroc {task}": value_R for task, value_R in by_task.items()}
+    found = {f"auroc {task}": value_R for task, value_R in by_task.items()}
     for name, tasks in (("early events", EARLY_EVENT_TASKS), ("binary", BINARY_TASKS)):
         measured = [by_task[task] for task in tasks if task in by_task]
         if measured:
@@ -107,19 +116,27 @@ def compare_arms(runs: Sequence[MeasuredRun], draws: Draws, reference: str) -> d
     Raises:
         ValueError: If no run is of the reference arm.
     """
-    by_arm: dict[str, list[dict[str, Floats]]] = {}
-    seeds: dict[str, list[int]] = {}
+    by_arm: dict[str, dict[int, dict[str, Floats]]] = {}
     for run in runs:
-        by_arm.setdefault(run.arm, []).append(figures_of_run(run, draws))
-        seeds.setdefault(run.arm, []).append(run.seed)
+        by_arm.setdefault(run.arm, {})[run.seed] = figures_of_run(run, draws)
+    return arms_report(by_arm, reference)
+
+
+def arms_report(by_arm: Mapping[str, Mapping[int, Mapping[str, Floats]]], reference: str) -> dict[str, Any]:
+    """As `compare_arms`, from figures that are there already.
+
+    Args:
+        by_arm: Figures, ``[1 + R]`` each, of each seed of each arm, all from the same draws.
+        reference: An arm.
+    """
     if reference not in by_arm:
         raise ValueError(f"no run is of the arm {reference!r}; there are {', '.join(by_arm)}")
-    means = {arm: _mean_over_seeds(figures) for arm, figures in by_arm.items()}
+    means = {arm: _mean_over_seeds(list(figures.values())) for arm, figures in by_arm.items()}
     report: dict[str, Any] = {}
     for arm, figures in means.items():
         of_figure: dict[str, Any] = {}
         for name, value_R in figures.items():
-            of_seeds = [float(each[name][0]) for each in by_arm[arm]]
+            of_seeds = [float(each[name][0]) for each in by_arm[arm].values()]
             other_R = means[reference].get(name)
             difference_R = None if other_R is None or arm == reference else value_R - other_R
             of_figure[name] = {
@@ -129,7 +146,7 @@ def compare_arms(runs: Sequence[MeasuredRun], draws: Draws, reference: str) -> d
                 "minus_reference": None if difference_R is None else _number(difference_R[0]),
                 "minus_reference_ci95": None if difference_R is None else interval(difference_R[1:]),
             }
-        report[arm] = {"seeds": seeds[arm], "figures": of_figure}
+        report[arm] = {"seeds": sorted(by_arm[arm]), "figures": of_figure}
     return report
 
 

@@ -40,7 +40,7 @@ def compare(runs: Sequence[str], output: str | Path, reference: str | None = Non
         raise InputError("nothing to compare: give folders of evaluated runs with --runs")
     named = [_arm_and_folder(given) for given in runs]
     metrics = [read_metrics(folder / "evaluation" / "metrics.json") for _, folder in named]
-    measured = [_measured_run(arm, folder) for arm, folder in named]
+    measured = [measured_run(arm, folder) for arm, folder in named]
     _check_same_rows(named, metrics, measured)
     reference = reference or named[0][0]
     if reference not in (arms := [arm for arm, _ in named]):
@@ -89,7 +89,16 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _measured_run(arm: str, folder: Path) -> MeasuredRun:
+def measured_run(arm: str, folder: Path) -> MeasuredRun:
+    """What ``clinjepa evaluate`` left in a run folder.
+
+    Args:
+        arm: The arm that the run is a seed of.
+        folder: The run folder.
+
+    Raises:
+        InputError: If a file is missing.
+    """
     output = folder / "evaluation"
     tables = {}
     for name in ("rollout_errors", "displacements"):

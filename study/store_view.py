@@ -1,0 +1,82 @@
+"""A store with other splits, or with some of the stays: the same rows, copied."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from clin_jepa.atomic_file import write_atomically
+from clin_jepa.data.trajectory_store import TrajectoryStore
+
+_TABLES = ("hours", "values", "labels")
+
+
+def write_view(store: TrajectoryStore, output: Path, split_of_stay: Mapping[int, str]) -> TrajectoryStore:
+    """Write the stays named, each in the split named; a view that is there already is kept.
+
+    Args:
+        store: The whole store.
+        output: Folder of the view.
+        split_of_stay: Split by stay.
+    """
+    if (output / "dataset.json").is_file():
+        return TrajectoryStore(output)
+    chosen = pl.DataFrame({"stay_id": list(split_of_stay), "split": list(split_of_stay.values())})
+    output.mkdir(parents=True, exist_ok=True)
+    store.stays.drop("split").join(chosen, on="stay_id").select(store.stays.columns).sort("stay_id").write_parquet(output / "stays.parquet")
+    for table in _TABLES:
+        (output / table).mkdir(exist_ok=True)
+        rows = pl.scan_parquet(sorted((store.path / table).glob("*.parquet"))).join(
+            chosen.lazy().select("stay_id"), on="stay_id", how="semi"
+        )
+        keys = ["task", "stay_id", "hour"] if table == "labels" else ["stay_id", "hour"]
+        rows.sort(keys, maintain_order=True).sink_parquet(output / table / "00000.parquet")
+    named = hashlib.sha256(repr(sorted(split_of_stay.items())).encode()).hexdigest()
+    about = {**store.dataset, "content_hash": hashlib.sha256(f"{store.fingerprint} {named}".encode()).hexdigest()}
+    write_atomically(output / "dataset.json", json.dumps(about, indent=2) + "\n")  # last: with it the view is whole
+    return TrajectoryStore(output)
+
+
+def sampled_stays(store: TrajectoryStore, most: Mapping[str, int], seed: int) -> dict[int, str]:
+    """Some stays of each split, all of a subject's or none, in the split that they are in.
+
+    Args:
+        store: The store.
+        most: Most stays by split.
+        seed: Of the draw.
+    """
+    chosen: dict[int, str] = {}
+    for split, count in most.items():
+        stays = store.stays.filter(pl.col("split") == split)
+        subjects = stays["subject_id"].unique().sort().to_numpy()
+        order = {subject: place for place, subject in enumerate(np.random.default_rng(seed).permutation(subjects).tolist())}
+        ranked = sorted(stays.select("stay_id", "subject_id").iter_rows(), key=lambda row: (order[row[1]], row[0]))
+        chosen |= {stay: split for stay, _ in ranked[:count]}
+    return chosen
+
+
+def fold_of_stays(store: TrajectoryStore, folds: int, fold: int, seed: int) -> dict[int, str]:
+    """All stays, a part of the subjects held out; of the others an eighth tunes. Parts are stratified by hospital death.
+
+    Args:
+        store: The store.
+        folds: Number of parts.
+        fold: Which one is held out, from 0.
+        seed: Of the parts.
+    """
+    by_subject = store.stays.group_by("subject_id").agg(pl.col("hospital_death").fill_null(False).any().alias("died")).sort("subject_id")
+    part: dict[int, int] = {}
+    random, place = np.random.default_rng(seed), 0
+    for died in (True, False):
+        for subject in random.permutation(by_subject.filter(pl.col("died") == died)["subject_id"].to_numpy()).tolist():
+            part[subject] = place % folds
+            place += 1
+    rest = [subject for subject, number in part.items() if number != fold]
+    tuning = set(rest[:: max(len(rest) // max(len(rest) // 8, 1), 1)])
+    return {
+        stay: "held_out" if part[subject] == fold else "tuning" if subject in tuning else "train"
+        for stay, subject in store.stays.select("stay_id", "subject_id").iter_rows()
+    }
