@@ -6,6 +6,7 @@ error stands that of the same decoder on the true latent of the hour (what the l
 
 # Shapes: N windows, H forecast hours, B windows at a time, V variables, D latent features, M measurements.
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -152,25 +153,31 @@ def _decoded(
     decoders: dict[int, Decoder],
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Measured, forecast and decoded-from-truth values, ``[V, N, H]`` each, and the last measured value, ``[V, N]``; NaN where none is."""
-    newest_HV = newest_measurement(grid)
     columns, context = list(decoders), windows.context_hours
-    parts: list[tuple[Floats, Floats, Floats, Floats]] = []
-    for batch in WindowBatches(data, split_hours(data, split), latents, windows, batch_size):
+    hours = split_hours(data, split)
+    last_N = np.asarray(data.tokens.first_row_S)[hours.stay_rows[windows.stay_index_N]] + windows.start_N + context - 1
+    copied_VN = np.stack([_last_known(grid, column, last_N, decoders[column].mean) for column in columns])
+    parts: list[tuple[Floats, Floats, Floats]] = []
+    for batch in WindowBatches(data, hours, latents, windows, batch_size):
         rolled_BHD = roll_out(module, batch.static_BD, batch.state_BLD[:, :context], batch.action_BLD)
         shape, width = rolled_BHD.shape[:2], rolled_BHD.shape[2]
         rolled_MD, true_MD = rolled_BHD.reshape(-1, width).numpy(), batch.state_BLD[:, context:].reshape(-1, width).numpy()
-        last_B = batch.row_BL[:, context - 1]
-        found: list[list[Floats]] = [[], [], [], []]
+        found: list[list[Floats]] = [[], [], []]
         for column in columns:
-            newest_B = newest_HV[last_B, column]
-            copied_B = np.where(newest_B >= 0, grid.value_HV[newest_B, column], decoders[column].mean)
             values = (grid.value_HV[batch.row_BL[:, context:], column], decoders[column].values(rolled_MD).reshape(shape),
-                      decoders[column].values(true_MD).reshape(shape), copied_B)  # fmt: skip
+                      decoders[column].values(true_MD).reshape(shape))  # fmt: skip
             for kept, value in zip(found, values, strict=True):
                 kept.append(value.astype(np.float64))
-        parts.append((np.stack(found[0]), np.stack(found[1]), np.stack(found[2]), np.stack(found[3])))
-    truth, forecast, from_truth, copied = (np.concatenate(list(column), axis=1) for column in zip(*parts, strict=True))
-    return truth, forecast, from_truth, copied
+        parts.append((np.stack(found[0]), np.stack(found[1]), np.stack(found[2])))
+    truth, forecast, from_truth = (np.concatenate(list(column), axis=1) for column in zip(*parts, strict=True))
+    return truth, forecast, from_truth, copied_VN
+
+
+def _last_known(grid: NumericGrid, column: int, last_N: NDArray[np.int64], otherwise: float) -> Floats:
+    """The last measured value of a variable up to and with an hour; one column at a time, since a grid of positions takes much room."""
+    newest_H = newest_measurement(replace(grid, variables=grid.variables[column : column + 1], value_HV=grid.value_HV[:, [column]]))[:, 0]
+    newest_N = newest_H[last_N]
+    return np.where(newest_N >= 0, grid.value_HV[newest_N, column], otherwise).astype(np.float64)
 
 
 def _figures(truth_N: Floats, forecast_N: Floats, from_truth_N: Floats, copied_N: Floats, weight_RN: Floats) -> dict[str, Any]:

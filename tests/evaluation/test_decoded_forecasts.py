@@ -8,7 +8,7 @@ import torch
 
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.data.windows import Windowing
-from clin_jepa.evaluation.decoded_forecasts import VARIABLES, _figures, decoded_report, fit_decoder
+from clin_jepa.evaluation.decoded_forecasts import VARIABLES, _figures, _last_known, decoded_report, fit_decoder
 from clin_jepa.evaluation.numeric_grid import read_grid
 from clin_jepa.evaluation.rollout_errors import split_hours
 from clin_jepa.evaluation.store_latents import StoreLatents
@@ -71,3 +71,10 @@ def test_every_variable_has_figures_or_a_reason(opened: Opened) -> None:
     assert all(error < 1.5 for error in entry["mae_true_latent"])  # the latents of the true hours hold it; an untrained rollout does not
     assert report["lactate"]["unavailable"] == "fewer than 100 training or 20 tuning hours have it"
     assert report["sofa"]["unavailable"] == "not available: needs sofa"
+
+
+def test_the_last_known_value_is_that_of_the_same_stay_and_not_of_a_later_hour(tmp_path: Path) -> None:
+    stays = [WrittenStay(1, 4, values={"lactate": {0: 1.0, 3: 4.0}, "ph": {1: 7.4}}), WrittenStay(2, 3, values={"lactate": {1: 9.0}})]
+    grid = read_grid(write_store(tmp_path / "store", stays))
+    rows = np.array([0, 2, 3, 4, 6])  # hours 0, 2 and 3 of the first stay, 0 and 2 of the second
+    assert _last_known(grid, grid.variables.index("lactate"), rows, otherwise=-1.0).tolist() == [1.0, 1.0, 4.0, -1.0, 9.0]
