@@ -4,7 +4,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
@@ -30,6 +30,10 @@ from clin_jepa.evaluation.task_rows import TaskRows, task_rows, why_not
 
 # Raised when scores of an earlier version would differ.
 _VERSION = 1
+
+# Of an hourly task of a large hospital, which has millions; features of all of them would not fit into memory.
+_MOST_TRAINING_ROWS = 200_000
+_ROWS_SCORED_AT_ONCE = 50_000
 
 Floats = NDArray[np.float32]
 
@@ -73,8 +77,9 @@ class RiskTasks:
         if model in KINDS:
             score_M = sequence_scores(model, self._inputs, rows, taken_N, self.seed)
         else:
-            feature_NF = self._features(model, rows)
-            score_M = fit_risk_model(model, feature_NF, rows, self.seed).probabilities(feature_NF[taken_N])
+            fitted_on = rows.taken(rows.for_fitting(_MOST_TRAINING_ROWS, self.seed))
+            fitted = fit_risk_model(model, self._features(model, fitted_on), fitted_on, self.seed)
+            score_M = np.concatenate([fitted.probabilities(self._features(model, part)) for part in _parts(rows.taken(taken_N))])
         table = predictions(model, rows, taken_N, score_M, self.store)
         write_predictions([table], part)
         return table
@@ -143,6 +148,13 @@ def task_report(
             }
             baselines.setdefault(name, {})[task] = figures
     return {"tasks": {**tasks, **{task: {"unavailable": reason} for task, reason in unavailable.items()}}, "baselines": baselines}
+
+
+def _parts(rows: TaskRows) -> Iterator[TaskRows]:
+    """The rows, some at a time."""
+    for first in range(0, len(rows), _ROWS_SCORED_AT_ONCE):
+        number_N = np.arange(len(rows))
+        yield rows.taken((number_N >= first) & (number_N < first + _ROWS_SCORED_AT_ONCE))
 
 
 def _figures(given: Scored, drawn: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 # Shapes: N rows.
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -44,6 +44,24 @@ class TaskRows:
 
     def __len__(self) -> int:
         return len(self.stay_N)
+
+    def taken(self, is_taken_N: NDArray[np.bool_]) -> "TaskRows":
+        """Some of the rows, in their order."""
+        named = ("stay_N", "hour_N", "label_N", "subject_N", "split_N")
+        return replace(self, **{name: getattr(self, name)[is_taken_N] for name in named})
+
+    def for_fitting(self, most: int, seed: int) -> NDArray[np.bool_]:
+        """Rows that a model is fitted on, ``[N]`` bool: of the training split so many at most, of the tuning split a quarter of that.
+
+        Args:
+            most: Training rows at most; drawn at random where there are more.
+            seed: Of the draw.
+        """
+        is_taken_N = np.zeros(len(self), dtype=bool)
+        for split, count in (("train", most), ("tuning", -(-most // 4))):
+            row_M = np.flatnonzero(self.split_N == split)
+            is_taken_N[np.random.default_rng(seed).permutation(row_M)[:count]] = True
+        return is_taken_N
 
     def of_split(self, split: Split) -> NDArray[np.bool_]:
         """Which rows are of a split, ``[N]`` bool."""

@@ -13,7 +13,7 @@ from clin_jepa.evaluation import risk_tasks
 from clin_jepa.evaluation.classification import Scored, drawn_metrics, interval
 from clin_jepa.evaluation.predictions_file import SCHEMA, read_predictions
 from clin_jepa.evaluation.risk_models import MODELS
-from clin_jepa.evaluation.task_rows import task_rows, why_not
+from clin_jepa.evaluation.task_rows import TaskRows, task_rows, why_not
 from tests.evaluation.written_store import WrittenStay, write_store
 from tests.training_runs import Run, clinjepa, curriculum
 
@@ -116,3 +116,24 @@ def test_a_task_of_one_class_and_one_that_the_data_lack_are_told_apart(tmp_path:
     store.dataset["tasks"]["kidney_failure"] = "not available: needs creatinine"
     assert why_not(task_rows(store, "kidney_failure"), store) == "not available: needs creatinine"
     assert np.array_equal(task_rows(store, TASK).hour_N, [0])
+
+
+def test_rows_for_fitting_are_of_training_and_tuning_only_and_no_more_than_asked() -> None:
+    split_N = np.array(["train"] * 50 + ["tuning"] * 30 + ["held_out"] * 20)
+    number_N = np.arange(100)
+    rows = TaskRows(TASK, number_N, number_N, number_N % 2 == 0, number_N, split_N)
+    taken = rows.taken(rows.for_fitting(20, seed=0))
+    assert [int(taken.of_split(split).sum()) for split in ("train", "tuning", "held_out")] == [20, 5, 0]
+    assert (np.diff(taken.stay_N) > 0).all() and np.array_equal(taken.label_N, taken.stay_N % 2 == 0)
+    assert rows.for_fitting(1000, seed=0).sum() == 80
+
+
+def test_scores_do_not_depend_on_how_many_rows_are_scored_at_once(evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _, table = evaluated
+    for part in (run.folder / "evaluation" / "scores").glob(f"*/clin_jepa.{TASK}.parquet"):
+        part.unlink()
+    monkeypatch.setattr(risk_tasks, "_ROWS_SCORED_AT_ONCE", 7)
+    words = ("--context_hours", "4", "--horizon_hours", "4", "--minimum_windows", "2", "--draws", "50")
+    assert clinjepa("evaluate", "--run", run.folder, *words) == 0
+    again = read_predictions(run.folder / "evaluation" / "predictions.parquet")
+    np.testing.assert_allclose(again["score"].to_numpy(), table["score"].to_numpy(), atol=1e-6)
