@@ -83,7 +83,8 @@ def _section(data: StudyData, report: Mapping[str, Any], baselines: Mapping[str,
             if name in content["figures"]:
                 figure = content["figures"][name]
                 value = f"{_shown(figure['value'], form)} {_between(figure['ci95'], form)}"
-                difference = f"{_shown(figure['minus_reference'], form)} {_between(figure['minus_reference_ci95'], form)}"
+                signed = form if form.startswith("+") else f"+{form}"
+                difference = f"{_shown(figure['minus_reference'], signed)} {_between(figure['minus_reference_ci95'], signed)}"
                 lines.append(f"| {arm} | {len(content['seeds'])} | {value} | {_shown(figure['seed_std'], form)} | {difference} |")
         for key, value_R in baselines.items():
             model, _, of = key.partition(" / ")
