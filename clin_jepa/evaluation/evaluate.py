@@ -24,7 +24,7 @@ from clin_jepa.evaluation.drift_table import drift_table
 from clin_jepa.evaluation.finished_run import FinishedRun, open_run
 from clin_jepa.evaluation.geometry import geometry_report
 from clin_jepa.evaluation.metrics_file import read_metrics, write_metrics
-from clin_jepa.evaluation.numeric_grid import read_grid
+from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid
 from clin_jepa.evaluation.predictions_file import write_predictions
 from clin_jepa.evaluation.risk_models import BACKBONE, MODELS
 from clin_jepa.evaluation.risk_tasks import RiskTasks, task_report
@@ -113,10 +113,11 @@ def evaluate(
     spread = measures["mean_absolute_deviation"]
     output = opened.folder / "evaluation"
     _write_table(errors_table(errors, windows, opened.data, split), output / "rollout_errors.parquet")
-    geometry, displacements = geometry_report(opened.data, latents, split, draws, seed)
+    grid = read_grid(opened.data.store)
+    geometry, displacements = geometry_report(opened.data, latents, grid, split, draws, seed)
     _write_table(displacements, output / "displacements.parquet")
-    decoded = decoded_report(opened.module, opened.data, latents, read_grid(opened.data.store), split, windows, batch_size, draws, seed)
-    by_task, risk = _risk_tasks(opened, latents, split, wanted, models, draws, seed)
+    decoded = decoded_report(opened.module, opened.data, latents, grid, split, windows, batch_size, draws, seed)
+    by_task, risk = _risk_tasks(setting, grid, wanted, models)
     metrics = write_metrics(
         {
             "dataset": _dataset(opened),
@@ -156,16 +157,6 @@ def _chosen(option: str, given: Sequence[str] | str, known: Sequence[str]) -> Se
     return given
 
 
-def _risk_tasks(
-    opened: FinishedRun, latents: StoreLatents, split: Split, tasks: Sequence[str], models: Sequence[str], draws: int, seed: int
-) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
-    """Predictions by task, written to ``predictions.parquet``, and the sections of ``metrics.json``."""
-    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=opened.folder) as scratch:
-        by_task, unavailable = RiskTasks(opened, latents, split, seed, Path(scratch)).scores(tasks, models)
-    write_predictions(list(by_task.values()), opened.folder / "evaluation" / "predictions.parquet")
-    return by_task, task_report(by_task, unavailable, opened, draws, seed) if tasks else {}
-
-
 @dataclass(frozen=True)
 class _Setting:
     """What every part of an evaluation is measured with; as in `evaluate`."""
@@ -177,6 +168,18 @@ class _Setting:
     batch_size: int
     draws: int
     seed: int
+
+
+def _risk_tasks(
+    setting: _Setting, grid: NumericGrid, tasks: Sequence[str], models: Sequence[str]
+) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
+    """Predictions by task, written to ``predictions.parquet``, and the sections of ``metrics.json``."""
+    opened, seed = setting.opened, setting.seed
+    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=opened.folder) as scratch:
+        measured = RiskTasks(opened, setting.latents, grid, setting.split, seed, Path(scratch))
+        by_task, unavailable = measured.scores(tasks, models)
+    write_predictions(list(by_task.values()), opened.folder / "evaluation" / "predictions.parquet")
+    return by_task, task_report(by_task, unavailable, opened, setting.draws, seed) if tasks else {}
 
 
 def _drift_from(setting: _Setting, context: int, horizon: int, spread: float) -> dict[str, Any]:

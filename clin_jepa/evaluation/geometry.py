@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clin_jepa.data.datamodule import Split, TrajectoryDataModule
 from clin_jepa.evaluation.cohorts import WINDOW_HOURS, Cohorts, find_cohorts, why_no_cohorts
 from clin_jepa.evaluation.displacement import Displacements, displacement, displacement_report
-from clin_jepa.evaluation.numeric_grid import read_grid, standardised
+from clin_jepa.evaluation.numeric_grid import NumericGrid, standardised
 from clin_jepa.evaluation.store_latents import StoreLatents
 
 SCHEMA = {
@@ -25,13 +25,14 @@ SCHEMA = {
 
 
 def geometry_report(
-    data: TrajectoryDataModule, latents: StoreLatents, split: Split, draws: int, seed: int
+    data: TrajectoryDataModule, latents: StoreLatents, grid: NumericGrid, split: Split, draws: int, seed: int
 ) -> tuple[dict[str, Any], pl.DataFrame]:
     """The ``geometry`` section of ``metrics.json``, and the displacement of each window.
 
     Args:
         data: The store.
         latents: Latents of its texts.
+        grid: Its numbers.
         split: The split that is measured.
         draws: Bootstrap draws, by stay.
         seed: Of the draws.
@@ -49,7 +50,7 @@ def geometry_report(
     moved_N = np.concatenate(
         [displacement(latents.of_texts(data.tokens.state_H[part]).numpy()) for part in np.array_split(row_NT, _parts(row_NT))]
     )
-    raw_N = displacement(standardised(read_grid(data.store), (data.store.stays["split"] == "train").to_numpy())[row_NT])
+    raw_N = displacement(standardised(grid, (data.store.stays["split"] == "train").to_numpy())[row_NT])
     report = {
         "window_hours": WINDOW_HOURS,
         **displacement_report(_of(moved_N, cohorts), draws, seed),

@@ -20,7 +20,7 @@ from clin_jepa.data.datamodule import Split
 from clin_jepa.evaluation.classification import METRICS, Scored, drawn_metrics, interval, metrics, paired_differences
 from clin_jepa.evaluation.finished_run import FinishedRun
 from clin_jepa.evaluation.latent_features import hidden_states, hourly_features, stay_features
-from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid, summaries
+from clin_jepa.evaluation.numeric_grid import NumericGrid, summaries
 from clin_jepa.evaluation.predictions_file import predictions, read_predictions, scored, write_predictions
 from clin_jepa.evaluation.risk_models import BACKBONE, PREVALENCE, fit_risk_model
 from clin_jepa.evaluation.sequence_baselines import HourlyInputs, hourly_inputs, sequence_scores
@@ -44,13 +44,14 @@ class RiskTasks:
     Args:
         opened: The run.
         latents: Latents of its store's texts.
+        grid: The store's numbers.
         split: The split that is scored.
         seed: Of probes and trees.
         scratch: An empty folder, which the caller removes; it takes four bytes a feature of the predictor and an hour of the store.
     """
 
-    def __init__(self, opened: FinishedRun, latents: StoreLatents, split: Split, seed: int, scratch: Path) -> None:
-        self.opened, self.latents, self.split, self.seed = opened, latents, split, seed
+    def __init__(self, opened: FinishedRun, latents: StoreLatents, grid: NumericGrid, split: Split, seed: int, scratch: Path) -> None:
+        self.opened, self.latents, self.grid, self.split, self.seed = opened, latents, grid, split, seed
         self.store, self.data, self.scratch = opened.data.store, opened.data, scratch
         self.folder = opened.folder / "evaluation" / "scores" / self._key()
 
@@ -88,18 +89,14 @@ class RiskTasks:
         if model == PREVALENCE:
             return np.zeros((len(rows), 0), dtype=np.float32)
         if model != BACKBONE:
-            return summaries(self._grid, rows)
+            return summaries(self.grid, rows)
         if rows.is_of_stays:
             return stay_features(self.data, self.latents, rows)
         return hourly_features(self.data, self.latents, self._hidden_HW, rows)
 
     @cached_property
-    def _grid(self) -> NumericGrid:
-        return read_grid(self.store)
-
-    @cached_property
     def _inputs(self) -> HourlyInputs:
-        return hourly_inputs(self._grid, (self.store.stays["split"] == "train").to_numpy())
+        return hourly_inputs(self.grid, (self.store.stays["split"] == "train").to_numpy())
 
     @cached_property
     def _hidden_HW(self) -> Floats:
