@@ -60,7 +60,7 @@ def test_what_is_not_published_is_not_made_up(store: Store) -> None:
     assert store.stays["hospital_death"].null_count() == store.stays["icu_death"].null_count() == 2
     assert store.dataset["tasks"]["hospital_mortality"] == "not available: needs hospital death"
     assert store.dataset["tasks"]["respiratory_failure"] == "not available: needs po2_arterial"
-    assert set(store.labels["task"]) <= {"kidney_failure", "prolonged_stay", "sepsis"}
+    assert set(store.labels["task"]) <= {"kidney_failure", "prolonged_stay", "sepsis", "sepsis_onset"}
 
 
 def test_an_archive_is_as_good_as_a_folder(store: Store, tmp_path: Path) -> None:
