@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
+
 from clin_jepa.errors import InputError
 
 
@@ -43,4 +45,15 @@ def write_atomically(path: Path, text: str) -> Path:
     """
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
+    return path
+
+
+def write_parquet_atomically(table: pl.DataFrame, path: Path) -> Path:
+    """Write a table aside and move it into place in one step; otherwise as `replacing`.
+
+    Returns:
+        ``path``.
+    """
+    with replacing(path) as partial:
+        table.write_parquet(partial)
     return path

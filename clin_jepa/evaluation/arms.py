@@ -17,6 +17,7 @@ from clin_jepa.evaluation.bootstrap import drawn_times
 from clin_jepa.evaluation.classification import auroc, interval
 from clin_jepa.evaluation.displacement import Displacements, ratios
 from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
+from clin_jepa.evaluation.weighted import number_or_none, quotient, weighted_mean
 from data_pipelines.labels import BINARY_TASKS, EARLY_EVENT_TASKS
 
 Floats = NDArray[np.float64]
@@ -140,10 +141,10 @@ def arms_report(by_arm: Mapping[str, Mapping[int, Mapping[str, Floats]]], refere
             other_R = means[reference].get(name)
             difference_R = None if other_R is None or arm == reference else value_R - other_R
             of_figure[name] = {
-                "value": _number(value_R[0]),
+                "value": number_or_none(value_R[0]),
                 "ci95": interval(value_R[1:]),
-                "seed_std": _number(float(np.std(of_seeds, ddof=1))) if len(of_seeds) > 1 else None,
-                "minus_reference": None if difference_R is None else _number(difference_R[0]),
+                "seed_std": number_or_none(float(np.std(of_seeds, ddof=1))) if len(of_seeds) > 1 else None,
+                "minus_reference": None if difference_R is None else number_or_none(difference_R[0]),
                 "minus_reference_ci95": None if difference_R is None else interval(difference_R[1:]),
             }
         report[arm] = {"seeds": sorted(by_arm[arm]), "figures": of_figure}
@@ -158,19 +159,20 @@ def _mean_over_seeds(figures: Sequence[Mapping[str, Floats]]) -> dict[str, Float
 
 def _drift(errors: pl.DataFrame, draws: Draws) -> dict[str, Floats]:
     last = int(errors["hour"].max() or 1)  # type: ignore[arg-type]
-    wanted = errors.filter(pl.col("hour").is_in([1, last])).sort("forecast", "hour", "stay_id", "start")
+    # The windows are the same for every forecast and hour.
+    ordered = errors.filter(pl.col("hour").is_in([1, last])).sort("forecast", "hour", "stay_id", "start")
+    parts = ordered.partition_by("forecast", "hour", as_dict=True)
+    weight_RN = draws.weights(parts[TRUE_ACTIONS, last]["stay_id"])
 
     def mean(forecast: str, hour: int) -> Floats:
-        part = wanted.filter((pl.col("forecast") == forecast) & (pl.col("hour") == hour))
-        weight_RN = draws.weights(part["stay_id"])
-        return _divided(weight_RN @ part["l1"].to_numpy().astype(np.float64), weight_RN.sum(axis=1))
+        return weighted_mean(parts[forecast, hour]["l1"].to_numpy().astype(np.float64), weight_RN)
 
     first_R, last_R, copied_R = mean(TRUE_ACTIONS, 1), mean(TRUE_ACTIONS, last), mean(COPY_FORWARD, last)
     return {
-        f"drift_percent {last} h": 100 * (_divided(last_R, first_R) - 1),
-        f"mase {last} h": _divided(last_R, copied_R),
-        f"skill_vs_mean {last} h": 1 - _divided(last_R, mean(TRAINING_MEAN, last)),
-        "mase 1 h": _divided(first_R, mean(COPY_FORWARD, 1)),
+        f"drift_percent {last} h": 100 * (quotient(last_R, first_R) - 1),
+        f"mase {last} h": quotient(last_R, copied_R),
+        f"skill_vs_mean {last} h": 1 - quotient(last_R, mean(TRAINING_MEAN, last)),
+        "mase 1 h": quotient(first_R, mean(COPY_FORWARD, 1)),
     }
 
 
@@ -185,11 +187,3 @@ def _displacement(table: pl.DataFrame, draws: Draws) -> dict[str, Floats]:
     )
     plain_R, matched_R = ratios(found, draws.weights(table["stay_id"]))
     return {"displacement_ratio": plain_R, "matched_displacement_ratio": matched_R}
-
-
-def _divided(over_R: Floats, under_R: Floats) -> Floats:
-    return np.divide(over_R, under_R, out=np.full_like(over_R, np.nan), where=under_R > 0)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clin_jepa.evaluation.bootstrap import drawn_times
+from clin_jepa.evaluation.weighted import quotient, weighted_mean
 
 METRICS = ("auroc", "auprc", "brier", "ece")
 _BINS = 10
@@ -54,7 +55,7 @@ def auroc(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Flo
     event_RG, other_RG = _by_score(label_N, score_N, weight_RN)
     below_RG = np.cumsum(other_RG, axis=1) - other_RG
     ahead_R = (event_RG * (below_RG + 0.5 * other_RG)).sum(axis=1)
-    return _ratio(ahead_R, event_RG.sum(axis=1) * other_RG.sum(axis=1))
+    return quotient(ahead_R, event_RG.sum(axis=1) * other_RG.sum(axis=1))
 
 
 def auprc(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Floats:
@@ -67,7 +68,7 @@ def auprc(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Flo
     found_RG = np.cumsum(event_RG, axis=1)
     named_RG = found_RG + np.cumsum(other_RG, axis=1)
     precision_RG = np.divide(found_RG, named_RG, out=np.zeros_like(found_RG), where=named_RG > 0)
-    return _ratio((event_RG * precision_RG).sum(axis=1), event_RG.sum(axis=1))
+    return quotient((event_RG * precision_RG).sum(axis=1), event_RG.sum(axis=1))
 
 
 def brier(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Floats:
@@ -76,7 +77,7 @@ def brier(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Flo
     >>> brier(np.array([True, False]), np.array([0.5, 0.0]), np.ones((1, 2))).tolist()
     [0.125]
     """
-    return _ratio(weight_RN @ (score_N - label_N) ** 2, weight_RN.sum(axis=1))
+    return weighted_mean((score_N - label_N) ** 2, weight_RN)
 
 
 def expected_calibration_error(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Floats:
@@ -88,7 +89,7 @@ def expected_calibration_error(label_N: NDArray[np.bool_], score_N: Floats, weig
     bin_N = np.minimum((score_N * _BINS).astype(np.int64), _BINS - 1)
     of_bin_NK = np.eye(_BINS)[bin_N]
     gap_RK = weight_RN @ (of_bin_NK * (score_N - label_N)[:, None])
-    return _ratio(np.abs(gap_RK).sum(axis=1), weight_RN.sum(axis=1))
+    return quotient(np.abs(gap_RK).sum(axis=1), weight_RN.sum(axis=1))
 
 
 def metrics(scored: Scored) -> dict[str, float]:
@@ -153,7 +154,3 @@ def _by_score(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) ->
         return np.zeros((len(weight_RN), 0)), np.zeros((len(weight_RN), 0))
     event_RG = np.add.reduceat(weight_RN * label_N, first_G, axis=1)
     return event_RG, np.add.reduceat(weight_RN, first_G, axis=1) - event_RG
-
-
-def _ratio(over_R: Floats, under_R: Floats) -> Floats:
-    return np.divide(over_R, under_R, out=np.full_like(over_R, np.nan), where=under_R > 0)

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import yaml
 
-from clin_jepa.atomic_file import replacing, write_atomically
+from clin_jepa.atomic_file import write_atomically, write_parquet_atomically
 from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.errors import InputError
 from clin_jepa.evaluation.arms import MeasuredRun, compare_arms, draw_subjects
@@ -62,8 +62,7 @@ def compare(runs: Sequence[str], output: str | Path, reference: str | None = Non
     folder = Path(output)
     write_atomically(folder / "metrics.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
     table = pl.concat([run.predictions.with_columns(model=pl.lit(f"{run.arm}, seed {run.seed}")) for run in measured])
-    with replacing(folder / "predictions.parquet") as partial:
-        table.write_parquet(partial)
+    write_parquet_atomically(table, folder / "predictions.parquet")
     # Plots and templates come with the evaluation extra.
     from clin_jepa.evaluation.comparison_report import write_comparison
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from clin_jepa.atomic_file import write_atomically
+from clin_jepa.evaluation.page import between, render_page, shown
 from clin_jepa.evaluation.report import flatten
 from clin_jepa.evaluation.task_section import LABELS
 
@@ -29,16 +28,13 @@ def write_comparison(report: Mapping[str, Any], output: Path) -> Path:
         report: The content of the comparison's ``metrics.json``.
         output: The file.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("comparison.html.j2").render(
-        report=report,
-        tables=[_table(report, name) for name in _names(report)],
-        arms=[(arm, len(content["seeds"])) for arm, content in report["arms"].items()],
-        dataset=flatten({key: value for key, value in report["dataset"].items() if key != "splits"}),
-    )
-    return write_atomically(output, page)
+    content = {
+        "report": report,
+        "tables": [_table(report, name) for name in _names(report)],
+        "arms": [(arm, len(of_arm["seeds"])) for arm, of_arm in report["arms"].items()],
+        "dataset": flatten({key: value for key, value in report["dataset"].items() if key != "splits"}),
+    }
+    return write_atomically(output, render_page("comparison.html.j2", content))
 
 
 def _names(report: Mapping[str, Any]) -> list[str]:
@@ -53,7 +49,7 @@ def _table(report: Mapping[str, Any], name: str) -> dict[str, Any]:
     rows = [_row(arm, content["figures"][name], best, form) for arm, content in report["arms"].items() if name in content["figures"]]
     task = name.removeprefix("auroc ")
     baselines = [
-        {"arm": LABELS.get(model, model), "value": _shown(of_task[task]["value"], form), "interval": _between(of_task[task]["ci95"], form)}
+        {"arm": LABELS.get(model, model), "value": shown(of_task[task]["value"], form), "interval": _between(of_task[task]["ci95"], form)}
         for model, of_task in report["baselines"].items()
         if name.startswith("auroc ") and task in of_task
     ]
@@ -64,18 +60,14 @@ def _row(arm: str, figure: Mapping[str, Any], best: float | None, form: str) -> 
     signed = form if form.startswith("+") else f"+{form}"
     return {
         "arm": arm,
-        "value": _shown(figure["value"], form),
+        "value": shown(figure["value"], form),
         "best": figure["value"] is not None and figure["value"] == best,
         "interval": _between(figure["ci95"], form),
-        "seeds": _shown(figure["seed_std"], form.lstrip("+")),
-        "difference": _shown(figure["minus_reference"], signed),
+        "seeds": shown(figure["seed_std"], form.lstrip("+")),
+        "difference": shown(figure["minus_reference"], signed),
         "difference_interval": _between(figure["minus_reference_ci95"], signed),
     }
 
 
-def _shown(value: float | None, form: str) -> str:
-    return "-" if value is None else f"{value:{form}}".replace("-", "\N{MINUS SIGN}")
-
-
 def _between(pair: list[float] | None, form: str) -> str:
-    return "" if pair is None else f"{_shown(pair[0], form)} to {_shown(pair[1], form)}"
+    return "" if pair is None else between(pair, form)

@@ -22,6 +22,7 @@ from clin_jepa.evaluation.numeric_grid import NumericGrid, newest_measurement
 from clin_jepa.evaluation.probe import Probe, ProbeConfig, fit_probe
 from clin_jepa.evaluation.rollout_errors import WindowBatches, roll_out, split_hours
 from clin_jepa.evaluation.store_latents import StoreLatents
+from clin_jepa.evaluation.weighted import number_or_none, quotient, weighted_mean
 from clin_jepa.evaluation.windows import EvaluationWindows
 from clin_jepa.module import ClinJEPA
 
@@ -65,14 +66,13 @@ def fit_decoder(data: TrajectoryDataModule, latents: StoreLatents, grid: Numeric
         seed: Of the hours taken and of the probe.
     """
     value_H = grid.value_HV[:, column]
-    split_H = np.repeat(data.store.stays["split"].to_numpy().astype(str), np.diff(grid.first_S))
     taken: dict[str, NDArray[np.int64]] = {}
     for split, fewest in _FEWEST.items():
-        row_M = np.flatnonzero(np.isfinite(value_H) & (split_H == split))
+        is_of_split_S = (data.store.stays["split"] == split).to_numpy()
+        row_M = np.flatnonzero(np.isfinite(value_H) & np.repeat(is_of_split_S, np.diff(grid.first_S)))
         if len(row_M) < fewest:
             return None
-        random = np.random.default_rng(seed)
-        taken[split] = np.sort(random.permutation(row_M)[:_MOST_TRAINING_HOURS])
+        taken[split] = np.sort(np.random.default_rng(seed).permutation(row_M)[:_MOST_TRAINING_HOURS])
     mean, std = float(value_H[taken["train"]].mean()), max(float(value_H[taken["train"]].std()), 1e-6)
     scaled = {split: ((value_H[row_M] - mean) / std).astype(np.float32) for split, row_M in taken.items()}
     feature = {split: latents.of_texts(data.tokens.state_H[row_M]).numpy() for split, row_M in taken.items()}
@@ -124,7 +124,8 @@ def decoded_report(
     if not decoders:
         return report
     columns = list(decoders)
-    truth_VNH, forecast_VNH, from_truth_VNH, copied_VN = _decoded(module, data, latents, grid, split, windows, batch_size, decoders)
+    batches = WindowBatches(data, split_hours(data, split), latents, windows, batch_size)
+    truth_VNH, forecast_VNH, from_truth_VNH, copied_VN = _decoded(module, grid, batches, decoders)
     hours = report_hours(HORIZONS, windows.horizon_hours)
     stays, stay_N = np.unique(windows.stay_index_N, return_inverse=True)
     weight_RN = np.concatenate([np.ones((1, len(stay_N))), drawn_times(len(stays), draws, seed).numpy()[:, stay_N]])
@@ -143,22 +144,15 @@ def decoded_report(
 
 
 def _decoded(
-    module: ClinJEPA,
-    data: TrajectoryDataModule,
-    latents: StoreLatents,
-    grid: NumericGrid,
-    split: Split,
-    windows: EvaluationWindows,
-    batch_size: int,
-    decoders: dict[int, Decoder],
+    module: ClinJEPA, grid: NumericGrid, batches: WindowBatches, decoders: dict[int, Decoder]
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Measured, forecast and decoded-from-truth values, ``[V, N, H]`` each, and the last measured value, ``[V, N]``; NaN where none is."""
-    columns, context = list(decoders), windows.context_hours
-    hours = split_hours(data, split)
-    last_N = np.asarray(data.tokens.first_row_S)[hours.stay_rows[windows.stay_index_N]] + windows.start_N + context - 1
+    columns, windows = list(decoders), batches.windows
+    context, stay_rows_N = windows.context_hours, batches.hours.stay_rows[windows.stay_index_N]
+    last_N = np.asarray(batches.data.tokens.first_row_S)[stay_rows_N] + windows.start_N + context - 1
     copied_VN = np.stack([_last_known(grid, column, last_N, decoders[column].mean) for column in columns])
     parts: list[tuple[Floats, Floats, Floats]] = []
-    for batch in WindowBatches(data, hours, latents, windows, batch_size):
+    for batch in batches:
         rolled_BHD = roll_out(module, batch.static_BD, batch.state_BLD[:, :context], batch.action_BLD)
         shape, width = rolled_BHD.shape[:2], rolled_BHD.shape[2]
         rolled_MD, true_MD = rolled_BHD.reshape(-1, width).numpy(), batch.state_BLD[:, context:].reshape(-1, width).numpy()
@@ -187,14 +181,13 @@ def _figures(truth_N: Floats, forecast_N: Floats, from_truth_N: Floats, copied_N
         return {"n": 0, "mae": None, "mae_true_latent": None, "mase": None, "spearman": None, "ci95": {"mae": None, "mase": None}}
     truth, weight_RM = truth_N[known_N], weight_RN[:, known_N]
     error, plain, copied = (np.abs(value[known_N] - truth) for value in (forecast_N, from_truth_N, copied_N))
-    total_R = weight_RM.sum(axis=1)
-    mae_R, copied_R = _divided(weight_RM @ error, total_R), _divided(weight_RM @ copied, total_R)
-    mase_R = _divided(mae_R, copied_R)
+    mae_R = weighted_mean(error, weight_RM)
+    mase_R = quotient(mae_R, weighted_mean(copied, weight_RM))
     return {
         "n": count,
         "mae": float(mae_R[0]),
         "mae_true_latent": float(plain.mean()),
-        "mase": float(mase_R[0]) if np.isfinite(mase_R[0]) else None,
+        "mase": number_or_none(mase_R[0]),
         "spearman": _spearman(forecast_N[known_N], truth),
         "ci95": {"mae": interval(mae_R[1:]), "mase": interval(mase_R[1:])},
     }
@@ -206,7 +199,3 @@ def _spearman(one_M: Floats, other_M: Floats) -> float | None:
     if len(one_M) < 3 or np.ptp(one_M) == 0 or np.ptp(other_M) == 0:
         return None
     return float(spearmanr(one_M, other_M).statistic)
-
-
-def _divided(over_R: Floats, under_R: Floats) -> Floats:
-    return np.divide(over_R, under_R, out=np.full_like(over_R, np.nan), where=under_R > 0)

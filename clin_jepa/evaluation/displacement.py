@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clin_jepa.evaluation.bootstrap import drawn_times
 from clin_jepa.evaluation.classification import interval
+from clin_jepa.evaluation.weighted import number_or_none, quotient, weighted_mean
 
 EDGE_HOURS = 6
 _STRATA = 5
@@ -80,9 +81,9 @@ def displacement_report(found: Displacements, draws: int = 500, seed: int = 0) -
     shuffled_R = np.array([_ratio(found.distance_N, random.permutation(found.is_worse_N), ones_1N)[0] for _ in range(draws)])
     (ratio_1, matched_1), (ratio_R, matched_R) = ratios(found, ones_1N), ratios(found, drawn_RN)
     return {
-        "ratio": _number(ratio_1[0]),
-        "matched_ratio": _number(matched_1[0]),
-        "null_ratio": _number(float(np.mean(shuffled_R)) if len(shuffled_R) else np.nan),
+        "ratio": number_or_none(ratio_1[0]),
+        "matched_ratio": number_or_none(matched_1[0]),
+        "null_ratio": number_or_none(float(np.mean(shuffled_R)) if len(shuffled_R) else np.nan),
         "ci95": {"ratio": interval(ratio_R), "matched_ratio": interval(matched_R), "null_ratio": interval(shuffled_R)},
         "n_deteriorating": int(found.is_worse_N.sum()),
         "n_stable": int((~found.is_worse_N).sum()),
@@ -102,7 +103,7 @@ def ratios(found: Displacements, weight_RN: Floats) -> tuple[Floats, Floats]:
 
 
 def _ratio(distance_N: Floats, is_worse_N: NDArray[np.bool_], weight_RN: Floats) -> Floats:
-    return _divided(_mean(distance_N, weight_RN * is_worse_N), _mean(distance_N, weight_RN * ~is_worse_N))
+    return quotient(weighted_mean(distance_N, weight_RN * is_worse_N), weighted_mean(distance_N, weight_RN * ~is_worse_N))
 
 
 def _matched_ratio(found: Displacements, stratum_N: NDArray[np.int64], weight_RN: Floats) -> Floats:
@@ -113,9 +114,9 @@ def _matched_ratio(found: Displacements, stratum_N: NDArray[np.int64], weight_RN
         worse_RN, stable_RN = within_RN * found.is_worse_N, within_RN * ~found.is_worse_N
         counts_R = worse_RN.sum(axis=1) * (stable_RN.sum(axis=1) > 0)
         total_R += counts_R
-        over_R += counts_R * np.nan_to_num(_mean(found.distance_N, worse_RN))
-        under_R += counts_R * np.nan_to_num(_mean(found.distance_N, stable_RN))
-    return _divided(_divided(over_R, total_R), _divided(under_R, total_R))
+        over_R += counts_R * np.nan_to_num(weighted_mean(found.distance_N, worse_RN))
+        under_R += counts_R * np.nan_to_num(weighted_mean(found.distance_N, stable_RN))
+    return quotient(quotient(over_R, total_R), quotient(under_R, total_R))
 
 
 def _strata(found: Displacements) -> NDArray[np.int64]:
@@ -125,15 +126,3 @@ def _strata(found: Displacements) -> NDArray[np.int64]:
         return np.zeros(len(found.measured_N), dtype=np.int64)
     edges = np.quantile(counts, np.linspace(0, 1, _STRATA + 1)[1:-1])
     return np.searchsorted(edges, found.measured_N, side="left").astype(np.int64)
-
-
-def _mean(value_N: Floats, weight_RN: Floats) -> Floats:
-    return _divided(weight_RN @ value_N, weight_RN.sum(axis=1))
-
-
-def _divided(over_R: Floats, under_R: Floats) -> Floats:
-    return np.divide(over_R, under_R, out=np.full_like(over_R, np.nan), where=under_R > 0)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

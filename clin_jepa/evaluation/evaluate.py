@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from clin_jepa import __version__
-from clin_jepa.atomic_file import replacing
+from clin_jepa.atomic_file import write_parquet_atomically
 from clin_jepa.data.datamodule import Split
 from clin_jepa.errors import InputError
 from clin_jepa.evaluation.collapse import collapse_measures, collapse_report, singular_values
@@ -28,7 +28,7 @@ from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid
 from clin_jepa.evaluation.predictions_file import write_predictions
 from clin_jepa.evaluation.risk_models import BACKBONE, MODELS
 from clin_jepa.evaluation.risk_tasks import RiskTasks, task_report
-from clin_jepa.evaluation.rollout_errors import errors_table, rollout_errors, split_hours
+from clin_jepa.evaluation.rollout_errors import errors_table, rollout_errors, split_hours, training_mean_by_hour
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.windows import choose_windows
 from data_pipelines.labels import TASKS
@@ -106,16 +106,17 @@ def evaluate(
             "lower --context_hours or --horizon_hours"
         )
     latents = StoreLatents(opened.module, opened.data.tokens, opened.data.tokenizer(), opened.folder / "latents")
-    setting = _Setting(opened, latents, split, minimum_windows, batch_size, draws, seed)
     state_MD = latents.of_texts(hours.state_id_M, progress=f"encode {split}")
     measures = collapse_measures(state_MD, torch.from_numpy(hours.stay_M))
-    errors = rollout_errors(opened.module, opened.data, latents, split, windows, batch_size)
+    mean_of_hour = training_mean_by_hour(opened.data, latents)
+    setting = _Setting(opened, latents, mean_of_hour, split, minimum_windows, batch_size, draws, seed)
+    errors = rollout_errors(opened.module, opened.data, latents, mean_of_hour, split, windows, batch_size)
     spread = measures["mean_absolute_deviation"]
     output = opened.folder / "evaluation"
-    _write_table(errors_table(errors, windows, opened.data, split), output / "rollout_errors.parquet")
+    write_parquet_atomically(errors_table(errors, windows, opened.data, split), output / "rollout_errors.parquet")
     grid = read_grid(opened.data.store)
     geometry, displacements = geometry_report(opened.data, latents, grid, split, draws, seed)
-    _write_table(displacements, output / "displacements.parquet")
+    write_parquet_atomically(displacements, output / "displacements.parquet")
     decoded = decoded_report(opened.module, opened.data, latents, grid, split, windows, batch_size, draws, seed)
     by_task, risk = _risk_tasks(setting, grid, wanted, models)
     metrics = write_metrics(
@@ -163,6 +164,7 @@ class _Setting:
 
     opened: FinishedRun
     latents: StoreLatents
+    mean_of_hour: tuple[torch.Tensor, torch.Tensor]
     split: Split
     minimum_windows: int
     batch_size: int
@@ -192,13 +194,9 @@ def _drift_from(setting: _Setting, context: int, horizon: int, spread: float) ->
     windows = choose_windows(hours, **wanted, stride=data.windowing.stride, minimum=setting.minimum_windows)
     if windows.shortened:
         return {"unavailable": windows.reason}
-    errors = rollout_errors(setting.opened.module, data, setting.latents, setting.split, windows, setting.batch_size)
+    measured = (setting.latents, setting.mean_of_hour, setting.split)
+    errors = rollout_errors(setting.opened.module, data, *measured, windows, setting.batch_size)
     return drift_report(errors, windows, spread, draws=setting.draws, seed=setting.seed)
-
-
-def _write_table(table: pl.DataFrame, path: Path) -> None:
-    with replacing(path) as partial:
-        table.write_parquet(partial)
 
 
 def _path(given: str | Path | None) -> Path | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clin_jepa.data.datamodule import Split, TrajectoryDataModule
 from clin_jepa.evaluation.cohorts import WINDOW_HOURS, Cohorts, find_cohorts, why_no_cohorts
 from clin_jepa.evaluation.displacement import Displacements, displacement, displacement_report
-from clin_jepa.evaluation.numeric_grid import NumericGrid, standardised
+from clin_jepa.evaluation.numeric_grid import NumericGrid, newest_measurement, standardised
 from clin_jepa.evaluation.store_latents import StoreLatents
 
 SCHEMA = {
@@ -50,7 +50,8 @@ def geometry_report(
     moved_N = np.concatenate(
         [displacement(latents.of_texts(data.tokens.state_H[part]).numpy()) for part in np.array_split(row_NT, _parts(row_NT))]
     )
-    raw_N = displacement(standardised(grid, (data.store.stays["split"] == "train").to_numpy())[row_NT])
+    is_train_S = (data.store.stays["split"] == "train").to_numpy()
+    raw_N = displacement(standardised(grid, newest_measurement(grid), is_train_S)[row_NT])
     report = {
         "window_hours": WINDOW_HOURS,
         **displacement_report(_of(moved_N, cohorts), draws, seed),

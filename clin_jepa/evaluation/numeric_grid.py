@@ -77,11 +77,12 @@ def read_grid(store: TrajectoryStore) -> NumericGrid:
     return NumericGrid(variables, value_HV, first_S, static_SC.astype(np.float32))
 
 
-def standardised(grid: NumericGrid, is_train_S: NDArray[np.bool_]) -> Floats:
+def standardised(grid: NumericGrid, newest_HV: NDArray[np.int64], is_train_S: NDArray[np.bool_]) -> Floats:
     """The last value known of each variable in each hour, in standard deviations of the training stays' measurements; 0 before the first.
 
     Args:
         grid: The numbers.
+        newest_HV: Its `newest_measurement`.
         is_train_S: Which stays are of the training split, ``[S]`` bool.
 
     Returns:
@@ -89,7 +90,6 @@ def standardised(grid: NumericGrid, is_train_S: NDArray[np.bool_]) -> Floats:
     """
     train_HV = grid.value_HV[np.repeat(is_train_S, np.diff(grid.first_S))]
     mean_V, std_V = column_mean_and_std(train_HV)
-    newest_HV = newest_measurement(grid)
     value_HV = np.take_along_axis(grid.value_HV, np.maximum(newest_HV, 0), axis=0)
     return np.where(newest_HV >= 0, np.clip((value_HV - mean_V) / std_V, -10, 10), 0.0).astype(np.float32)
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from clin_jepa.atomic_file import replacing
+from clin_jepa.atomic_file import write_parquet_atomically
 from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.errors import InputError
 from clin_jepa.evaluation.classification import Scored
@@ -41,9 +41,7 @@ def predictions(
 def write_predictions(parts: Sequence[pl.DataFrame], path: Path) -> Path:
     """Write the file in one step, sorted by model, task, stay and hour."""
     table = pl.concat([pl.DataFrame(schema=SCHEMA), *parts]).sort("model", "task", "stay_id", "hour")
-    with replacing(path) as partial:
-        table.write_parquet(partial)
-    return path
+    return write_parquet_atomically(table, path)
 
 
 def read_predictions(path: Path) -> pl.DataFrame:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from clin_jepa.atomic_file import write_atomically
 from clin_jepa.evaluation.headline import headline
 from clin_jepa.evaluation.model_names import ARMS, label
+from clin_jepa.evaluation.page import between, render_page, shown
 from clin_jepa.evaluation.plots import legend, plot_figure, plot_spectrum
 from clin_jepa.evaluation.task_section import geometry_section, task_section
 
@@ -55,11 +55,7 @@ def write_report(
     Raises:
         InputError: If the file cannot be written.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("report.html.j2").render(_content(metrics, curves, by_task or {}))
-    return write_atomically(output, page)
+    return write_atomically(output, render_page("report.html.j2", _content(metrics, curves, by_task or {})))
 
 
 def _content(metrics: Mapping[str, Any], curves: Mapping[str, Any], by_task: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
@@ -129,7 +125,7 @@ def _decoded(decoded: Mapping[str, Any]) -> dict[str, Any] | None:
         {
             "model": name.replace("_", " "),
             "cells": [
-                {"value": _shown(value, ".2f"), "interval": "" if pair is None else _interval(pair, ".2f")}
+                {"value": shown(value, ".2f"), "interval": "" if pair is None else _interval(pair, ".2f")}
                 for value, pair in zip(entry["mase"], entry["ci95"]["mase"], strict=True)
             ],
         }
@@ -163,14 +159,14 @@ def _plot(curves: Mapping[str, Any], table: tuple[str, str, str, str, float | No
 
 def _cells(figures: Mapping[str, Any], figure: str, form: str) -> list[dict[str, str]]:
     pairs = zip(figures[figure], figures["ci95"][figure], strict=True)
-    return [{"value": _shown(value, form), "interval": _interval(pair, form)} for value, pair in pairs]
+    return [{"value": shown(value, form), "interval": _interval(pair, form)} for value, pair in pairs]
 
 
 def _interval(pair: Sequence[float | None], form: str) -> str:
     """Nothing where a figure has no interval, or no width: drift at the first hour is 0 by definition."""
     if None in pair or pair[0] == pair[1]:
         return ""
-    return f"{_shown(pair[0], form)} to {_shown(pair[1], form)}"
+    return between(pair, form)
 
 
 def _phases(collapse: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -178,7 +174,7 @@ def _phases(collapse: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "phase": str(entry["phase"]).replace("_", " "),
             "step": f"{entry['step']:,}",
-            "cells": [_shown(entry["measures"].get(name), ".3g") for name, _ in _MEASURES],
+            "cells": [shown(entry["measures"].get(name), ".3g") for name, _ in _MEASURES],
             "findings": entry.get("findings", []),
         }
         for entry in collapse.get("phases", [])
@@ -198,8 +194,3 @@ def _splits(dataset: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else "-" if value is None else str(value)
-
-
-def _shown(value: float | None, form: str) -> str:
-    """A number with a typographic minus, so that columns of signs line up."""
-    return "-" if value is None else f"{value:{form}}".replace("-", "\N{MINUS SIGN}")

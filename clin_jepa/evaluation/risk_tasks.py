@@ -6,7 +6,6 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from clin_jepa.evaluation.sequence_baselines import HourlyInputs, hourly_inputs,
 from clin_jepa.evaluation.sequence_networks import KINDS
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.task_rows import TaskRows, task_rows, why_not
+from clin_jepa.evaluation.weighted import number_or_none
 
 # Raised when scores of an earlier version would differ.
 _VERSION = 1
@@ -140,7 +140,7 @@ def task_report(
                 continue
             own, theirs = metrics(models[BACKBONE]), metrics(given)
             figures["backbone_minus_this"] = {
-                **{metric: _number(own[metric] - theirs[metric]) for metric in METRICS},
+                **{metric: number_or_none(own[metric] - theirs[metric]) for metric in METRICS},
                 "ci95": paired_differences(drawn[BACKBONE], drawn[name]),
             }
             baselines.setdefault(name, {})[task] = figures
@@ -150,20 +150,15 @@ def task_report(
 def _parts(rows: TaskRows) -> Iterator[TaskRows]:
     """The rows, some at a time."""
     for first in range(0, len(rows), _ROWS_SCORED_AT_ONCE):
-        number_N = np.arange(len(rows))
-        yield rows.taken((number_N >= first) & (number_N < first + _ROWS_SCORED_AT_ONCE))
+        yield rows.taken(slice(first, first + _ROWS_SCORED_AT_ONCE))
 
 
 def _figures(given: Scored, drawn: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
     return {
-        **{name: _number(value) for name, value in metrics(given).items()},
+        **{name: number_or_none(value) for name, value in metrics(given).items()},
         "n": len(given.label_N),
         "n_positive": int(given.label_N.sum()),
         "n_subjects": len(np.unique(given.subject_N)),
         "prevalence": float(given.label_N.mean()),
         "ci95": {name: interval(value_R) for name, value_R in drawn.items()},
     }
-
-
-def _number(value: float) -> float | None:
-    return value if isfinite(value) else None

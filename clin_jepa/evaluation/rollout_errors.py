@@ -54,8 +54,25 @@ def split_hours(data: TrajectoryDataModule, split: Split) -> SplitHours:
     return SplitHours(rows, n_hours, tokens.state_H[np.repeat(first, n_hours) + hour_M], stay_M, hour_M)
 
 
+def training_mean_by_hour(data: TrajectoryDataModule, latents: StoreLatents) -> tuple[Tensor, Tensor]:
+    """Mean latent of the training stays' states by hour of stay, and how many there are, as `mean_by_hour` gives them.
+
+    Args:
+        data: The store.
+        latents: Latents of its texts.
+    """
+    train = split_hours(data, "train")
+    return mean_by_hour(latents.of_texts(train.state_id_M, progress="encode train"), torch.from_numpy(train.hour_M), _MOST_HOURS)
+
+
 def rollout_errors(
-    module: ClinJEPA, data: TrajectoryDataModule, latents: StoreLatents, split: Split, windows: EvaluationWindows, batch_size: int
+    module: ClinJEPA,
+    data: TrajectoryDataModule,
+    latents: StoreLatents,
+    mean_of_hour: tuple[Tensor, Tensor],
+    split: Split,
+    windows: EvaluationWindows,
+    batch_size: int,
 ) -> dict[str, Tensor]:
     """Mean absolute error of each forecast, window and hour.
 
@@ -63,6 +80,7 @@ def rollout_errors(
         module: The frozen model.
         data: Its data.
         latents: Latents of its texts.
+        mean_of_hour: From `training_mean_by_hour`.
         split: The split that the windows are of.
         windows: The fixed windows.
         batch_size: Windows rolled out at a time.
@@ -72,21 +90,16 @@ def rollout_errors(
     """
     hours = split_hours(data, split)
     context, horizon = windows.context_hours, windows.horizon_hours
-    train = split_hours(data, "train")
-    mean_KD, count_K = mean_by_hour(
-        latents.of_texts(train.state_id_M, progress="encode train"), torch.from_numpy(train.hour_M), _MOST_HOURS
-    )
     texts = _action_texts(data, hours)
     errors: dict[str, list[Tensor]] = {}
     for batch in tqdm(WindowBatches(data, hours, latents, windows, batch_size), desc="roll out", unit="batch"):
         context_BCD, future_BHD = batch.state_BLD[:, :context], batch.state_BLD[:, context:]
-        start_B = batch.start_B
-        scenarios = _scenarios(latents, texts, batch.stay_B, start_B, context, batch.action_BLD)
+        scenarios = _scenarios(latents, texts, batch.stay_B, batch.start_B, context, batch.action_BLD)
         arms = {names.TRUE_ACTIONS: batch.action_BLD, **scenarios}
         forecasts = {
             **{arm: roll_out(module, batch.static_BD, context_BCD, actions) for arm, actions in arms.items()},
             names.COPY_FORWARD: copy_forward(context_BCD, horizon),
-            names.TRAINING_MEAN: training_mean(mean_KD, count_K, torch.from_numpy(start_B + context), horizon),
+            names.TRAINING_MEAN: training_mean(*mean_of_hour, torch.from_numpy(batch.start_B + context), horizon),
             names.LINEAR: linear_extrapolation(context_BCD, horizon),
         }
         for name, forecast_BHD in forecasts.items():

@@ -59,7 +59,7 @@ def hourly_inputs(grid: NumericGrid, is_train_S: NDArray[np.bool_]) -> HourlyInp
     since_HV = row_H1 - np.maximum(before_HV, begin_H1)
     mean_C, std_C = column_mean_and_std(grid.static_SC[is_train_S])
     return HourlyInputs(
-        standardised(grid, is_train_S),
+        standardised(grid, newest_HV, is_train_S),
         np.isfinite(grid.value_HV).astype(np.float32),
         (since_HV / 24).astype(np.float32),
         np.nan_to_num((grid.static_SC - mean_C) / std_C).astype(np.float32),

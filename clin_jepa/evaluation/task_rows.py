@@ -45,10 +45,10 @@ class TaskRows:
     def __len__(self) -> int:
         return len(self.stay_N)
 
-    def taken(self, is_taken_N: NDArray[np.bool_]) -> "TaskRows":
+    def taken(self, which: NDArray[np.bool_] | slice) -> "TaskRows":
         """Some of the rows, in their order."""
         named = ("stay_N", "hour_N", "label_N", "subject_N", "split_N")
-        return replace(self, **{name: getattr(self, name)[is_taken_N] for name in named})
+        return replace(self, **{name: getattr(self, name)[which] for name in named})
 
     def for_fitting(self, most: int, seed: int) -> NDArray[np.bool_]:
         """Rows that a model is fitted on, ``[N]`` bool: of the training split so many at most, of the tuning split a quarter of that.

@@ -7,6 +7,7 @@ import polars as pl
 from markupsafe import Markup
 
 from clin_jepa.evaluation.classification import METRICS
+from clin_jepa.evaluation.page import between, shown
 from clin_jepa.evaluation.risk_models import BACKBONE, BOOSTED, LOGISTIC, PREVALENCE
 from clin_jepa.evaluation.task_plots import legend, plot_task
 
@@ -117,9 +118,8 @@ def _best(name: str, values: Sequence[float | None]) -> float | None:
 
 def _cell(figures: Mapping[str, Any], name: str, form: str) -> dict[str, Any]:
     value, pair = figures.get(name), figures["ci95"].get(name)
-    shown = "-" if value is None else f"{value:{form}}".replace("-", "\N{MINUS SIGN}")
-    between = "" if pair is None or pair[0] == pair[1] else f"{pair[0]:{form}} to {pair[1]:{form}}".replace("-", "\N{MINUS SIGN}")
-    return {"value": shown, "interval": between, "best": False}
+    has_width = pair is not None and pair[0] != pair[1]
+    return {"value": shown(value, form), "interval": between(pair, form) if has_width else "", "best": False}
 
 
 def _title(task: str) -> str:
