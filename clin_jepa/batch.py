@@ -4,11 +4,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+@dataclass
+class HourlyValues:
+    """Measured numbers of a batch's hours, standardised.
+
+    Args:
+        value_BTV: The last value of each variable in each hour, ``[B, T, V]`` float32; NaN where nothing was measured, and where padded.
+        static_BC: Age and sex, ``[B, 2]`` float32; NaN where unknown.
+        per_hour: Measurements in an hour of the training stays, on average.
+    """
+
+    value_BTV: Tensor
+    static_BC: Tensor
+    per_hour: float
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """The same on a device."""
+        value_BTV, static_BC = (part.to(device, non_blocking=non_blocking) for part in (self.value_BTV, self.static_BC))
+        return type(self)(value_BTV, static_BC, self.per_hour)
+
+    def pin_memory(self) -> Self:
+        """The same in page-locked memory."""
+        return type(self)(self.value_BTV.pin_memory(), self.static_BC.pin_memory(), self.per_hour)
 
 
 @dataclass
@@ -25,6 +49,7 @@ class TrajectoryBatch:
         mask_BT: True at real hours, ``[B, T]`` bool; the padding is on the right.
         hour_BT: Hours since ICU admission, ``[B, T]`` int64; 0 where padded.
         stay_id_B: The stay of each window, ``[B]`` int64.
+        values: Numbers measured in these hours, where the model asks for them.
 
     Raises:
         ValueError: If shapes disagree or an index points outside the unique texts.
@@ -39,6 +64,7 @@ class TrajectoryBatch:
     mask_BT: Tensor
     hour_BT: Tensor
     stay_id_B: Tensor
+    values: HourlyValues | None = None
 
     def validate(self) -> Self:
         """Check shapes and ranges; the collate function calls it once for each batch, on the worker.
@@ -73,21 +99,27 @@ class TrajectoryBatch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """The same batch on a device; ``length_U``, by which texts are packed, stays on the CPU, so that nobody waits for the device."""
-        moved = {f.name: getattr(self, f.name).to(device, non_blocking=non_blocking) for f in fields(self) if f.name != "length_U"}
+        there = {name: part for name, part in self._parts() if name != "length_U"}
+        moved = {name: part.to(device, non_blocking=non_blocking) for name, part in there.items()}
         return type(self)(**moved, length_U=self.length_U)
 
     def pin_memory(self) -> Self:
         """The same batch in page-locked memory, for asynchronous copies to a GPU."""
-        return type(self)(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
+        return type(self)(**{name: part.pin_memory() for name, part in self._parts()})
+
+    def _parts(self) -> list[tuple[str, Any]]:
+        """What is there, by name."""
+        return [(f.name, part) for f in fields(self) if (part := getattr(self, f.name)) is not None]
 
 
-def assemble(windows: Sequence[dict[str, Any]], texts: "TextSource") -> TrajectoryBatch:
+def assemble(windows: Sequence[dict[str, Any]], texts: "TextSource", numbers: "NumberSource | None" = None) -> TrajectoryBatch:
     """Build a batch from windows that name their texts by number.
 
     Args:
         windows: For each window ``stay_id`` (int), ``static`` (int), ``state`` and ``action`` (int64 arrays of text numbers, one
-            an hour) and ``first_hour`` (int).
+            an hour) and ``first_hour`` (int); with numbers ``stay`` and ``first_row``, rows of the stay and of its first hour.
         texts: Gives the tokens of texts by number.
+        numbers: Gives what was measured.
 
     Returns:
         The batch, padded on the right to its longest window.
@@ -115,7 +147,16 @@ def assemble(windows: Sequence[dict[str, Any]], texts: "TextSource") -> Trajecto
         mask_BT=torch.from_numpy(mask_BT),
         hour_BT=torch.from_numpy(hour_BT),
         stay_id_B=torch.tensor([window["stay_id"] for window in windows], dtype=torch.int64),
+        values=None if numbers is None else _hourly_values(windows, longest, numbers),
     ).validate()
+
+
+def _hourly_values(windows: Sequence[dict[str, Any]], longest: int, numbers: "NumberSource") -> HourlyValues:
+    value_BTV = np.full((len(windows), longest, len(numbers.variables)), np.nan, dtype=np.float32)
+    for row, window in enumerate(windows):
+        value_BTV[row, : len(window["state"])] = numbers.hours(window["first_row"], len(window["state"]))
+    static_BC = np.asarray(numbers.static_SC[[window["stay"] for window in windows]])
+    return HourlyValues(torch.from_numpy(value_BTV), torch.from_numpy(static_BC), numbers.per_hour)
 
 
 class TextSource:
@@ -124,3 +165,26 @@ class TextSource:
     def gather(self, text_ids: "np.ndarray[Any, np.dtype[np.int64]]") -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
         """Tokens (int64, concatenated) and lengths (int64) of the named texts."""
         raise NotImplementedError
+
+
+class NumberSource(Protocol):
+    """What `assemble` needs of a value store."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the columns of `hours`."""
+        ...
+
+    @property
+    def per_hour(self) -> float:
+        """Measurements in an hour of the training stays, on average."""
+        ...
+
+    @property
+    def static_SC(self) -> "np.ndarray[Any, np.dtype[np.float32]]":
+        """Age and sex of each stay, ``[S, 2]``."""
+        ...
+
+    def hours(self, first: int, count: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
+        """Values of a run of hours, ``[count, V]``; NaN where nothing was measured."""
+        ...

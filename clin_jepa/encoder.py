@@ -93,18 +93,18 @@ class TextEncoder(nn.Module):
         for tokens, packing in self._packed(packs, token_N, length_U.cpu(), last_tokens_only=True):
             hidden_UD = self._hidden(tokens, packing)
             latents.append(hidden_UD.float())
-        order = torch.cat(packs).to(latents[0].device)
-        return torch.cat(latents).index_select(0, torch.argsort(order)) + self._idle_passes(n_passes - len(packs), token_N)
+        latent_UD = torch.cat(latents).index_select(0, _places(packs, latents[0].device))
+        return latent_UD + self._idle_passes(n_passes - len(packs), token_N)
 
-    def next_token_loss(self, token_N: Tensor, length_U: Tensor) -> Tensor:
-        """Mean cross entropy of each text's next token, over all tokens that have a predecessor.
+    def next_token_loss_and_latents(self, token_N: Tensor, length_U: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean cross entropy of each text's next token, over all tokens that have a predecessor, and the latents, of one pass.
 
         Args:
             token_N: Token ids of all texts, ``[N]`` int64.
             length_U: Tokens of each text, ``[U]`` int64.
 
         Returns:
-            Scalar, nats a token.
+            Scalar, nats a token; and ``[U, D]`` float32, in the order given.
 
         Raises:
             ValueError: If no text has two tokens.
@@ -115,15 +115,18 @@ class TextEncoder(nn.Module):
         packs = plan_packs(length_U.cpu(), self.config.tokens_per_pack)
         n_passes = self.most_packs(len(packs))
         total = torch.zeros((), device=self.device)
+        latents: list[Tensor] = []
         for tokens, packing in self._packed(packs, token_N, length_U.cpu()):
             hidden_ND = self._hidden(tokens, packing)
+            latents.append(hidden_ND.index_select(0, packing.last_token_U).float())
             ahead = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
             ahead[packing.last_token_U] = False
             source, wanted = hidden_ND[ahead], tokens.roll(-1)[ahead]
             for first in range(0, len(wanted), LOSS_CHUNK):
                 chunk = slice(first, first + LOSS_CHUNK)
                 total = total + checkpoint(self._summed_cross_entropy, source[chunk], wanted[chunk], use_reentrant=False)
-        return total / n_predicted + self._idle_passes(n_passes - len(packs), token_N)
+        latent_UD = torch.cat(latents).index_select(0, _places(packs, latents[0].device))
+        return total / n_predicted + self._idle_passes(n_passes - len(packs), token_N), latent_UD
 
     def useful_share(self, length_U: Tensor) -> float:
         """Share of the positions computed for some texts that hold a token, 0 to 1; attention on a CPU pads within a pack.
@@ -211,3 +214,8 @@ class TextEncoder(nn.Module):
     def _summed_cross_entropy(self, hidden_ND: Tensor, wanted_N: Tensor) -> Tensor:
         logits_NV = self.causal_lm.get_output_embeddings()(hidden_ND).float()
         return cross_entropy(logits_NV, wanted_N, reduction="sum")
+
+
+def _places(packs: list[Tensor], device: torch.device) -> Tensor:
+    """Where each text went when texts were packed, ``[U]``."""
+    return torch.argsort(torch.cat(packs).to(device))

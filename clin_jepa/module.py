@@ -2,7 +2,7 @@
 
 # Shapes: B windows, T hours, D latent features, U unique texts.
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -32,6 +32,7 @@ from clin_jepa.data.latent_cache import LatentCache, remove_other_caches
 from clin_jepa.data.shared_work import divide_pages
 from clin_jepa.encoder import TextEncoder
 from clin_jepa.errors import InputError
+from clin_jepa.grounding import GroundingConfig, GroundingHeads
 from clin_jepa.language_model import EncoderConfig
 from clin_jepa.objective import Reduction, hours_from, masked_l1, rollout_loss, rollout_starts, teacher_forced_loss
 from clin_jepa.optimization import OptimizationConfig, build_optimizer, clip_each_group, warmup_then_cosine
@@ -84,6 +85,8 @@ class ClinJEPA(LightningModule):
         predictor: Size of the predictor.
         optimization: Learning rates and schedule.
         anti_collapse: A further term of the loss, while the encoder trains, that keeps its latents spread out.
+        grounding: A further term of the loss, through heads that read measured numbers from latents and hidden states.
+        variables: Names of these numbers; set from the store.
         horizon: Steps of the rollout in the loss.
         reduction: Over latent features in the loss: ``mean``, or ``sum`` as reported for the published model.
         normalize_latents: Layer norm (without affine) on every latent before the predictor and in the target.
@@ -97,6 +100,8 @@ class ClinJEPA(LightningModule):
         predictor: PredictorConfig = PredictorConfig(),
         optimization: OptimizationConfig = OptimizationConfig(),
         anti_collapse: AntiCollapseConfig = AntiCollapseConfig(),
+        grounding: GroundingConfig = GroundingConfig(),
+        variables: list[str] | None = None,
         horizon: int = 2,
         reduction: Reduction = "mean",
         normalize_latents: bool = False,
@@ -109,7 +114,8 @@ class ClinJEPA(LightningModule):
         self.encoder_config = encoder
         self.predictor_config = predictor
         self.optimization, self.anti_collapse = optimization, anti_collapse
-        for config in (self.encoder_config, self.predictor_config, self.optimization, self.anti_collapse):
+        self.grounding_config, self.variables = grounding, list(variables or [])
+        for config in (self.encoder_config, self.predictor_config, self.optimization, self.anti_collapse, self.grounding_config):
             config.validate()
         if horizon < 1:
             raise InputError(f"--model.horizon {horizon} must be at least 1")
@@ -121,6 +127,8 @@ class ClinJEPA(LightningModule):
                 "predictor": asdict(self.predictor_config),
                 "optimization": asdict(self.optimization),
                 "anti_collapse": asdict(self.anti_collapse),
+                "grounding": asdict(self.grounding_config),
+                "variables": self.variables,
                 "horizon": horizon,
                 "reduction": reduction,
                 "normalize_latents": normalize_latents,
@@ -145,11 +153,19 @@ class ClinJEPA(LightningModule):
         self.encoder = TextEncoder(self.encoder_config)
         self.target = TargetEncoder(self.encoder)
         self.predictor = LatentTrajectoryPredictor(self.encoder.latent_dim, self.predictor_config)
+        self.grounding: GroundingHeads | None = None
+        if self.grounding_config.weight > 0:
+            # Drawn from a generator of its own: whatever is drawn later is the same with heads and without.
+            with torch.random.fork_rng(devices=[]):
+                heads = GroundingHeads(self.encoder.latent_dim, self.predictor_config.width, self.variables, self.grounding_config.horizons)
+            self.grounding = heads
         if self.encoder_config.weights:
             trained = {f"lm.{name}": p for name, p in self.encoder.online_parameters().items()}
             state = read_encoder_weights(Path(self.encoder_config.weights), self.encoder.identity, trained)
             self.encoder.load_state_dict(state, strict=False)
             self.target.copy_from_online()
+            if self.grounding is not None:
+                self.grounding.start_from(read_checkpoint(Path(self.encoder_config.weights)))
 
     @classmethod
     def from_checkpoint(cls, path: str | Path) -> Self:
@@ -168,6 +184,7 @@ class ClinJEPA(LightningModule):
             predictor=PredictorConfig(**settings.pop("predictor")),
             optimization=OptimizationConfig(**settings.pop("optimization")),
             anti_collapse=AntiCollapseConfig(**settings.pop("anti_collapse", {})),
+            grounding=GroundingConfig(**settings.pop("grounding", {})),
             **settings,
         )
         module.configure_model()
@@ -308,12 +325,10 @@ class ClinJEPA(LightningModule):
     @override
     def training_step(self, batch: TrajectoryBatch, batch_idx: int) -> Tensor:
         if self.regime.objective == "next_token":
-            loss = self.encoder.next_token_loss(batch.token_N, batch.length_U)
-            parts = {"next_token_loss": loss}
+            parts = self.next_token_losses(batch, self._share(batch))
         else:
-            parts = self.losses(batch, self._share(batch))
-            loss = torch.stack(list(parts.values())).sum()
-            parts = {f"loss_{name}": value for name, value in parts.items()}
+            parts = {f"loss_{name}": value for name, value in self.losses(batch, self._share(batch)).items()}
+        loss = torch.stack(list(parts.values())).sum()
         self._log_step({"train/loss": loss, **{f"train/{name}": value for name, value in parts.items()}})
         self.log("loss", loss, prog_bar=True, logger=False)
         return loss
@@ -374,11 +389,11 @@ class ClinJEPA(LightningModule):
         start_B = rollout_starts(batch.n_hours, self.horizon, share.uniform_B)
         first_B = start_B.clamp(min=0)
         if self.regime.rollout == "chained":
-            pred_BTD, rolled_BRD = self.predictor.forward_with_rollouts(
+            pred_BTD, rolled_BRD, hidden_BTW = self.predictor.forward_with_rollouts(
                 latents.static_BD, latents.state_BTD, latents.action_BTD, first_B, self.horizon
             )
         else:
-            pred_BTD = self.predictor(latents.static_BD, latents.state_BTD, latents.action_BTD)
+            pred_BTD, hidden_BTW = self.predictor.forward_with_hidden(latents.static_BD, latents.state_BTD, latents.action_BTD)
             rolled_BRD = hours_from(pred_BTD, first_B, self.horizon)
         forced = teacher_forced_loss(pred_BTD, target_BTD, batch.mask_BT, self.reduction, share.hours)
         wanted_BRD = hours_from(target_BTD, first_B + 1, self.horizon)
@@ -389,7 +404,32 @@ class ClinJEPA(LightningModule):
             state_ND = latents.state_BTD[batch.mask_BT]
             # Of all processes' latents already, on each of them.
             losses["anti_collapse"] = anti_collapse_loss(state_ND, self.anti_collapse, share.seed)
+        if self.grounding is not None:
+            losses["grounding"] = self._grounding_loss(latents, hidden_BTW, batch, share)
         return losses
+
+    def next_token_losses(self, batch: TrajectoryBatch, share: StepShare) -> dict[str, Tensor]:
+        """The terms of the loss of next-token tuning, by name; arguments as in `losses`."""
+        loss, latent_UD = self.encoder.next_token_loss_and_latents(batch.token_N, batch.length_U)
+        losses = {"next_token_loss": loss}
+        if self.grounding is not None:
+            latents = self.arrange(self.normalized(latent_UD), batch)
+            losses["loss_grounding"] = self._grounding_loss(latents, None, batch, share)
+        return losses
+
+    def _grounding_loss(self, latents: Latents, hidden_BTW: Tensor | None, batch: TrajectoryBatch, share: StepShare) -> Tensor:
+        assert self.grounding is not None
+        if batch.values is None:
+            raise InputError("grounding needs batches with numbers: give the TrajectoryDataModule values=True, and the model its variables")
+        read = (latents.static_BD, latents.state_BTD, hidden_BTW)
+        loss: Tensor = self.grounding(*read, batch.values, batch.mask_BT, share.windows, share.hours)
+        return self.grounding_config.weight * share.scale * loss
+
+    def heads_and_predictor(self) -> Iterator[nn.Parameter]:
+        """Parameters of what trains at the predictor's rate."""
+        yield from self.predictor.parameters()
+        if self.grounding is not None:
+            yield from self.grounding.parameters()
 
     @override
     def validation_step(self, batch: TrajectoryBatch, batch_idx: int) -> dict[str, Any]:
@@ -402,13 +442,15 @@ class ClinJEPA(LightningModule):
     def _evaluation_step(self, batch: TrajectoryBatch, stage: Literal["val", "test"]) -> dict[str, Any]:
         """Scale-free one-hour errors, as means over windows; the latents go on to the monitors."""
         if self.regime.objective == "next_token":
-            loss = self.encoder.next_token_loss(batch.token_N, batch.length_U)
+            loss, _ = self.encoder.next_token_loss_and_latents(batch.token_N, batch.length_U)
             self.log(f"{stage}/next_token_loss", loss, batch_size=batch.n_windows, sync_dist=True)
         latents = self.arrange(self.online_latents(batch), batch)
-        pred_BTD = self.predictor(latents.static_BD, latents.state_BTD, latents.action_BTD)
+        pred_BTD, hidden_BTW = self.predictor.forward_with_hidden(latents.static_BD, latents.state_BTD, latents.action_BTD)
         error_B = _window_l1(pred_BTD[:, :-1], latents.state_BTD[:, 1:], batch.mask_BT[:, 1:])
         copy_B = _window_l1(latents.state_BTD[:, :-1], latents.state_BTD[:, 1:], batch.mask_BT[:, 1:])
         figures = {"loss": error_B.mean(), "copy_forward_l1": copy_B.mean(), "mase_h1": (error_B / copy_B.clamp(min=1e-12)).mean()}
+        if self.grounding is not None and batch.values is not None:
+            figures["grounding"] = self.grounding(latents.static_BD, latents.state_BTD, hidden_BTW, batch.values, batch.mask_BT)
         if stage == "val":
             # Lightning would count the batches that stepped, one behind the optimizer step of all other figures.
             self.log("step", float(self.trainer.global_step), batch_size=batch.n_windows)
@@ -442,7 +484,7 @@ class ClinJEPA(LightningModule):
         steps = self.schedule_steps or self.trainer.max_steps
         if steps is None or steps < 1:
             raise InputError("the schedule needs a length: list phase callbacks, or give --model.optimization.total_steps")
-        optimizer = build_optimizer(self.optimization, self.encoder.online_parameters().values(), self.predictor.parameters())
+        optimizer = build_optimizer(self.optimization, self.encoder.online_parameters().values(), self.heads_and_predictor())
         scheduler = LambdaLR(optimizer, warmup_then_cosine(steps, self.optimization.warmup_fraction))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -120,7 +120,12 @@ class LatentTrajectoryPredictor(nn.Module):
         Raises:
             InputError: If the sequence is longer than the learned positions.
         """
-        return self._read(self._hidden(static_BD, state_BTD, action_BTD), state_BTD)
+        return self.forward_with_hidden(static_BD, state_BTD, action_BTD)[0]
+
+    def forward_with_hidden(self, static_BD: Tensor, state_BTD: Tensor, action_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, and `hidden`, of one pass: ``[B, T, D]`` and ``[B, T, W]``."""
+        hidden_BTW = self._hidden(static_BD, state_BTD, action_BTD)
+        return self._read(hidden_BTW, state_BTD), hidden_BTW
 
     def hidden(self, static_BD: Tensor, state_BTD: Tensor, action_BTD: Tensor) -> Tensor:
         """The normalised hidden state behind each hour's prediction, ``[B, T, W]``: what the predictor has made of the hours so far.
@@ -130,19 +135,20 @@ class LatentTrajectoryPredictor(nn.Module):
             state_BTD: As in `forward`.
             action_BTD: As in `forward`.
         """
-        hidden_BTW: Tensor = self.norm(self._hidden(static_BD, state_BTD, action_BTD))
-        return hidden_BTW
+        return self._hidden(static_BD, state_BTD, action_BTD)
 
     def _hidden(self, static_BD: Tensor, state_BTD: Tensor, action_BTD: Tensor) -> Tensor:
+        # Apart from `hidden`, which a sharded predictor wraps: within another wrapped method it would give the weights back too early.
         x_BSW = self._embed(static_BD, state_BTD, action_BTD)
         mask_SS = block_causal_mask(state_BTD.shape[1], x_BSW.device)
         for block in self.blocks:
             x_BSW = block(x_BSW, mask_SS)
-        return x_BSW[:, 1::2]
+        hidden_BTW: Tensor = self.norm(x_BSW[:, 1::2])
+        return hidden_BTW
 
     def forward_with_rollouts(
         self, static_BD: Tensor, state_BTD: Tensor, action_BTD: Tensor, start_B: Tensor, horizon: int
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Teacher-forced predictions at every hour, and a rollout from one hour of each window that consumes its own predictions.
 
         The first step of the rollout is the teacher-forced prediction at the start; each further one adds one hour to the keys and values
@@ -157,7 +163,8 @@ class LatentTrajectoryPredictor(nn.Module):
             horizon: Steps of the rollouts, R; a step beyond the last hour of the window is taken at that hour.
 
         Returns:
-            ``[B, T, D]``, as `forward` gives it, and ``[B, R, D]``: predictions of hours ``start_B + 1`` to ``start_B + R``.
+            ``[B, T, D]``, as `forward` gives it, ``[B, R, D]``: predictions of hours ``start_B + 1`` to ``start_B + R``, and
+            ``[B, T, W]``, as `hidden` gives it.
 
         Raises:
             InputError: If the sequence is longer than the learned positions.
@@ -168,7 +175,8 @@ class LatentTrajectoryPredictor(nn.Module):
         seen = [KeyValues() for _ in self.blocks]
         for block, keys in zip(self.blocks, seen, strict=True):
             x_BSW = block(x_BSW, mask_SS, keys)
-        forced_BTD = self._read(x_BSW[:, 1::2], state_BTD)
+        hidden_BTW = self.norm(x_BSW[:, 1::2])
+        forced_BTD = self._read(hidden_BTW, state_BTD)
         row_B = torch.arange(len(start_B), device=start_B.device)
         rolled = [forced_BTD[row_B, start_B]]
         mask_BS = _hour_of_position(hours, start_B.device) <= start_B[:, None] + 1
@@ -180,8 +188,8 @@ class LatentTrajectoryPredictor(nn.Module):
             mask_B12S = mask_BS[:, None, None].expand(-1, -1, 2, -1)
             for block, keys in zip(self.blocks, seen, strict=True):
                 pair_B2W = block(pair_B2W, mask_B12S, keys)
-            rolled.append(self._read(pair_B2W[:, 0], rolled[-1]))
-        return forced_BTD, torch.stack(rolled, dim=1)
+            rolled.append(self._read(self.norm(pair_B2W[:, 0]), rolled[-1]))
+        return forced_BTD, torch.stack(rolled, dim=1), hidden_BTW
 
     @torch.no_grad()
     def rollout(self, static_BD: Tensor, state_BCD: Tensor, action_BKD: Tensor) -> Tensor:
@@ -210,13 +218,13 @@ class LatentTrajectoryPredictor(nn.Module):
         seen = [KeyValues(room=2 * steps + 1) for _ in self.blocks]
         for block, keys in zip(self.blocks, seen, strict=True):
             x_BSW = block(x_BSW, mask_SS, keys)
-        state_BD = self._read(x_BSW[:, -2], state_BCD[:, -1])
+        state_BD = self._read(self.norm(x_BSW[:, -2]), state_BCD[:, -1])
         predictions = [state_BD]
         for hour in range(context, steps):
             pair_B2W = self._embed_hours(state_BD[:, None], action_BKD[:, hour : hour + 1], first_hour=hour)
             for block, keys in zip(self.blocks, seen, strict=True):
                 pair_B2W = block(pair_B2W, None, keys)
-            state_BD = self._read(pair_B2W[:, 0], state_BD)
+            state_BD = self._read(self.norm(pair_B2W[:, 0]), state_BD)
             predictions.append(state_BD)
         return torch.stack(predictions, dim=1)
 
@@ -235,8 +243,8 @@ class LatentTrajectoryPredictor(nn.Module):
         positions = self.positions[1 + 2 * first_hour : 1 + 2 * (first_hour + hours)]
         return pairs_BT2W.flatten(1, 2) + positions
 
-    def _read(self, x_W: Tensor, state_D: Tensor) -> Tensor:
-        prediction: Tensor = self.output(self.norm(x_W))
+    def _read(self, hidden_W: Tensor, state_D: Tensor) -> Tensor:
+        prediction: Tensor = self.output(hidden_W)
         return state_D + prediction if self.config.residual else prediction
 
 

@@ -31,6 +31,7 @@ class StepShare:
     Args:
         scale: Parts that the step is cut into.
         hours: Hours of the whole step that have a next one.
+        windows: Windows of the whole step.
         rollouts: Windows of the whole step that are long enough for a rollout.
         uniform_B: Random numbers in [0, 1) of this part's windows, ``[B]``.
         seed: Of what else is drawn at this step, the same on every process.
@@ -38,6 +39,7 @@ class StepShare:
 
     scale: int
     hours: int
+    windows: int
     rollouts: int
     uniform_B: Tensor
     seed: int
@@ -59,4 +61,4 @@ class StepShare:
             own: Which windows are this part's.
         """
         uniform_S = torch.rand(len(hours_S), generator=torch.Generator().manual_seed(seed))
-        return cls(parts, int((hours_S - 1).sum()), int((hours_S > horizon).sum()), uniform_S[own], seed)
+        return cls(parts, int((hours_S - 1).sum()), len(hours_S), int((hours_S > horizon).sum()), uniform_S[own], seed)

@@ -135,7 +135,8 @@ class ClinJEPAStrategy(ModelParallelStrategy):
 
     def _check_equal_start(self, module: ClinJEPA) -> None:
         """FSDP2 shards what each process holds: all must have built the same weights."""
-        sums = [float(p.detach().double().sum()) for p in (*module.encoder.online_parameters().values(), *module.predictor.parameters())]
+        trained = (*module.encoder.online_parameters().values(), *module.heads_and_predictor())
+        sums = [float(p.detach().double().sum()) for p in trained]
         digests: list[Any] = [None] * self.world_size
         distributed.all_gather_object(digests, hash(tuple(sums)))
         if len(set(digests)) != 1:
@@ -157,11 +158,18 @@ def shard_model(module: ClinJEPA, mesh: DeviceMesh) -> None:
         for block in _blocks(encoder):
             _shard(block, mesh, base)
         _shard(encoder, mesh, base)
-        register_fsdp_forward_method(encoder, "next_token_loss")
+        register_fsdp_forward_method(encoder, "next_token_loss_and_latents")
     for block in module.predictor.blocks:
         _shard(block, mesh)
     _shard(module.predictor, mesh)
-    methods = (LatentTrajectoryPredictor.rollout, LatentTrajectoryPredictor.forward_with_rollouts, LatentTrajectoryPredictor.hidden)
+    if module.grounding is not None:
+        _shard(module.grounding, mesh)
+    methods = (
+        LatentTrajectoryPredictor.rollout,
+        LatentTrajectoryPredictor.forward_with_hidden,
+        LatentTrajectoryPredictor.forward_with_rollouts,
+        LatentTrajectoryPredictor.hidden,
+    )
     for method in methods:
         register_fsdp_forward_method(module.predictor, method.__name__)
     online = module.encoder.online_parameters()

@@ -81,6 +81,8 @@ class TrainingCLI(LightningCLI):
         parser.link_arguments("model.encoder.base", "data.tokenizer")
         parser.link_arguments("model.encoder.revision", "data.tokenizer_revision")
         parser.link_arguments("data.vocab_size", "model.encoder.vocab_size")
+        parser.link_arguments("model.grounding.weight", "data.values", compute_fn=_asks_for_values)
+        parser.link_arguments("data.variables", "model.variables", apply_on="instantiate")
         parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
 
@@ -240,6 +242,10 @@ def run_training_cli() -> None:
             trainer_defaults=dict(TRAINER_DEFAULTS),
             parser_kwargs={"prog": "clinjepa", "description": "Train and run a Clin-JEPA world model."},
         )
+
+
+def _asks_for_values(weight: float) -> bool:
+    return weight > 0
 
 
 def _started_by_srun() -> bool:

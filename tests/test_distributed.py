@@ -160,6 +160,18 @@ def test_an_anti_collapse_term_is_that_of_all_processes_windows(small_store_path
     assert_equal_runs(runs[FSDP], runs[ONE], "phase2", tolerance=TOLERANCE if kind == "vicreg" else 1e-4)
 
 
+@pytest.mark.parametrize("layout", [FSDP, LAYOUTS["ddp"]], ids=["fsdp", "ddp"])
+def test_heads_that_ground_latents_train_as_on_one_process(small_store_path: Path, tmp_path: Path, layout: Layout) -> None:
+    over = merged(FEW, {"model": {"grounding": {"weight": 1.0, "horizons": [2, 6]}}})
+    runs = {each: Run(small_store_path, tmp_path / name) for name, each in (("one", ONE), ("two", layout))}
+    for each, run in runs.items():
+        result = fit(run, each, over=over, callbacks=FEW_CALLBACKS)
+        assert result.returncode == 0, result.stdout
+
+    assert runs[ONE].weights(part="grounding.")
+    assert_equal_runs(runs[layout], runs[ONE], "phase1", "phase2", "phase5")
+
+
 def test_what_the_first_process_finds_of_a_collapse_stops_all(run: Run) -> None:
     callbacks = [*FEW_CALLBACKS, {"class_path": "tests.distributed_runs.Blinded"}]
 

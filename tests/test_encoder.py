@@ -133,12 +133,12 @@ def test_next_token_loss_equals_cross_entropy_text_by_text(settings: dict[str, o
         logits = hidden @ model.causal_lm.get_output_embeddings().weight.T
         total = total + cross_entropy(logits[:-1], tokens[1:], reduction="sum")
 
-    torch.testing.assert_close(model.next_token_loss(token_N, length_U), total / (sum(LENGTHS) - len(LENGTHS)))
+    torch.testing.assert_close(model.next_token_loss_and_latents(token_N, length_U)[0], total / (sum(LENGTHS) - len(LENGTHS)))
 
 
 def test_next_token_loss_needs_two_tokens() -> None:
     with pytest.raises(ValueError, match="at least two tokens"):
-        encoder().next_token_loss(torch.tensor([1, 2]), torch.tensor([1, 1]))
+        encoder().next_token_loss_and_latents(torch.tensor([1, 2]), torch.tensor([1, 1]))
 
 
 @pytest.mark.parametrize("settings", [{}, LORA], ids=["full", "lora"])

@@ -59,7 +59,7 @@ def test_the_feed_forward_layer_of_the_last_block_meets_last_tokens_only(tmp_pat
     model(torch.arange(50), LENGTHS)
     assert rows == [50, 5]
     rows.clear()
-    model.next_token_loss(torch.arange(50), LENGTHS)
+    model.next_token_loss_and_latents(torch.arange(50), LENGTHS)
     assert rows == [50, 50]
 
 

@@ -58,7 +58,7 @@ def test_rollouts_from_kept_keys_equal_a_pass_for_each_step_in_value_and_gradien
         model.zero_grad()
         leaves = [x.double().requires_grad_() for x in inputs]
         if keeps:
-            forced_BTD, rolled_BRD = model.forward_with_rollouts(*leaves, start_B, horizon)
+            forced_BTD, rolled_BRD, _ = model.forward_with_rollouts(*leaves, start_B, horizon)
             torch.testing.assert_close(forced_BTD, model(*leaves))
         else:
             rolled_BRD = recomputed(model, *leaves, start_B, horizon)
@@ -73,7 +73,7 @@ def test_rollouts_from_kept_keys_equal_a_pass_for_each_step_in_value_and_gradien
 def test_a_rollout_past_the_end_of_a_window_stays_within_its_positions() -> None:
     # Such a window takes no part in the loss; it only has to go along.
     model, inputs = predictor(), latents()
-    _, rolled_BRD = model.forward_with_rollouts(*inputs, torch.full((3,), HOURS - 1), 4)
+    _, rolled_BRD, _ = model.forward_with_rollouts(*inputs, torch.full((3,), HOURS - 1), 4)
     assert bool(rolled_BRD.isfinite().all())
 
 

@@ -15,6 +15,7 @@ from clin_jepa.batch import TrajectoryBatch, assemble
 from clin_jepa.data.token_store import TokenStore, open_token_store
 from clin_jepa.data.tokenizer import load_tokenizer, store_tokenizer
 from clin_jepa.data.trajectory_store import TrajectoryStore
+from clin_jepa.data.value_store import ValueStore, open_value_store
 from clin_jepa.data.windows import EndlessBatchSampler, WindowDataset, Windowing
 from clin_jepa.errors import InputError
 from clin_jepa.language_model import HUB_NAMES
@@ -25,11 +26,11 @@ Split = Literal["train", "tuning", "held_out"]
 class _Collate:
     """Assembles windows into a batch on the worker; a class, so that a spawned worker can unpickle it."""
 
-    def __init__(self, tokens: TokenStore) -> None:
-        self.tokens = tokens
+    def __init__(self, tokens: TokenStore, numbers: ValueStore | None) -> None:
+        self.tokens, self.numbers = tokens, numbers
 
     def __call__(self, windows: list[dict[str, Any]]) -> TrajectoryBatch:
-        return assemble(windows, self.tokens)
+        return assemble(windows, self.tokens, self.numbers)
 
 
 class TrajectoryDataModule(pl.LightningDataModule):
@@ -50,6 +51,7 @@ class TrajectoryDataModule(pl.LightningDataModule):
         batch_size: Windows in a batch of one process.
         num_workers: Processes that assemble batches ahead; 0 assembles in the training process.
         token_folder: Where tokens and tokenizers are kept; by default inside the store.
+        values: Whether a batch brings the numbers measured in its hours; set from ``--model.grounding.weight``.
         seed: Seed of the training order; set from ``--seed_everything``.
     """
 
@@ -64,6 +66,7 @@ class TrajectoryDataModule(pl.LightningDataModule):
         batch_size: int = 8,
         num_workers: int = 0,
         token_folder: str | None = None,
+        values: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -76,6 +79,8 @@ class TrajectoryDataModule(pl.LightningDataModule):
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.token_folder = Path(token_folder) if token_folder else self.store.path / "tokens"
         self._tokens: TokenStore | None = None
+        self.values = values
+        self._numbers: ValueStore | None = None
         self._samples_at_load: int | None = None
         self._step_sampler: EndlessBatchSampler | None = None
 
@@ -94,6 +99,18 @@ class TrajectoryDataModule(pl.LightningDataModule):
         if self._tokens is None:
             self._tokens = self._open_tokens(progress=True)
         return self._tokens
+
+    @property
+    def numbers(self) -> ValueStore | None:
+        """The store's numbers, where batches bring them."""
+        if self.values and self._numbers is None:
+            self._numbers = open_value_store(self.store, self.token_folder)
+        return self._numbers
+
+    @property
+    def variables(self) -> list[str]:
+        """Names of the numbers that batches bring, in the order of their columns; none where they bring none."""
+        return [] if self.numbers is None else list(self.numbers.variables)
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer: the model's own, or the one trained on the store.
@@ -207,7 +224,7 @@ class TrajectoryDataModule(pl.LightningDataModule):
         workers: dict[str, Any] = {"multiprocessing_context": "forkserver", "persistent_workers": True} if self.num_workers else {}
         return DataLoader(
             windows,  # type: ignore[arg-type]
-            collate_fn=_Collate(self.tokens),
+            collate_fn=_Collate(self.tokens, self.numbers),
             num_workers=self.num_workers,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             **workers,

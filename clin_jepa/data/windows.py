@@ -72,6 +72,8 @@ class WindowDataset(Dataset[dict[str, Any]]):
         first = int(self.tokens.first_row_S[stay]) + start
         return {
             "stay_id": stay_id,
+            "stay": stay,
+            "first_row": first,
             "first_hour": start,
             "static": int(self.tokens.static_S[stay]),
             "state": self.tokens.state_H[first : first + length],

@@ -137,7 +137,7 @@ def measure_rates(
         predictor(static_BD, state_BTD, state_BTD)
 
     def train_predictor() -> None:
-        forced, rolled = predictor.forward_with_rollouts(static_BD, state_BTD, state_BTD, start_B, module.horizon)
+        forced, rolled, _ = predictor.forward_with_rollouts(static_BD, state_BTD, state_BTD, start_B, module.horizon)
         torch.autograd.backward(forced.square().mean() + rolled.square().mean())
 
     def rollout() -> None:

@@ -1,0 +1,141 @@
+"""Grounding: linear heads that read measured numbers from the latents, so that what a latent is trained for is in the text.
+
+Predicting latents from latents can be solved by latents that say little. A head on each hour's latent that has to tell the numbers measured
+in that hour keeps them in it, and one on the predictor's hidden state that has to tell their means over the hours to come makes it look
+ahead. The heads are linear and are thrown away after training.
+"""
+
+# Shapes: B windows, T hours, D latent features, W width of the predictor, V variables, C static numbers.
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clin_jepa.batch import HourlyValues
+from clin_jepa.data.value_store import STATIC_NUMBERS
+from clin_jepa.errors import InputError
+
+
+@dataclass(frozen=True)
+class GroundingConfig:
+    """A further term of the loss, through linear heads that read measured numbers.
+
+    Args:
+        weight: Of the term; 0 leaves it out.
+        horizons: For each, the predictor's hidden state at an hour has to tell the mean of each variable over so many hours after it.
+    """
+
+    weight: float = 0.0
+    horizons: list[int] = field(default_factory=lambda: [6, 24])
+
+    def validate(self) -> None:
+        """Refuse numbers that cannot train.
+
+        Raises:
+            InputError: If the weight is negative or a horizon is below 1.
+        """
+        if self.weight < 0 or any(hours < 1 for hours in self.horizons):
+            raise InputError(f"--model.grounding {self}: weight must not be negative, and horizons are hours from 1 on")
+
+
+class GroundingHeads(nn.Module):
+    """The heads, and their loss.
+
+    Args:
+        latent_dim: Features of a latent, D.
+        width: Features of the predictor's hidden state, W.
+        variables: Names of the variables.
+        horizons: As in `GroundingConfig`.
+    """
+
+    def __init__(self, latent_dim: int, width: int, variables: Sequence[str], horizons: Sequence[int]) -> None:
+        super().__init__()
+        self.variables, self.horizons = tuple(variables), tuple(horizons)
+        self.static = nn.Linear(latent_dim, STATIC_NUMBERS)
+        self.state = nn.Linear(latent_dim, len(variables))
+        self.future = nn.ModuleList(nn.Linear(width, len(variables)) for _ in horizons)
+
+    def forward(
+        self,
+        static_BD: Tensor,
+        state_BTD: Tensor,
+        hidden_BTW: Tensor | None,
+        values: HourlyValues,
+        mask_BT: Tensor,
+        windows: int | None = None,
+        hours: int | None = None,
+    ) -> Tensor:
+        """Mean absolute error of all heads' readings, in standard deviations; the sum of one mean a head.
+
+        Args:
+            static_BD: Latents of the static texts, ``[B, D]``.
+            state_BTD: Latents of the states, ``[B, T, D]``.
+            hidden_BTW: The predictor's hidden states, ``[B, T, W]``; None leaves out what is to come.
+            values: What was measured.
+            mask_BT: True at real hours, ``[B, T]`` bool.
+            windows: Windows that the sums are divided by; by default those here. Where a batch is one part of a larger one, the larger
+                one's: the parts then add up to its mean.
+            hours: The same for hours that have a next one.
+
+        Returns:
+            Scalar. The heads of an hour's own numbers divide by the measurements that such hours have on average, so that each
+            measurement counts alike; those of the hours to come by each hour's own number of variables.
+        """
+        windows = len(mask_BT) if windows is None else windows
+        hours = int((mask_BT.sum() - len(mask_BT)).clamp(min=1)) if hours is None else hours
+        per_window = _absolute_errors(self.static(static_BD), values.static_BC).sum() / (windows * STATIC_NUMBERS)
+        own = _absolute_errors(self.state(state_BTD), values.value_BTV)[mask_BT].sum()
+        losses = [per_window, own / ((hours + windows) * values.per_hour)]
+        if hidden_BTW is not None:
+            for head, horizon in zip(self.future, self.horizons, strict=True):
+                mean_BTV = means_to_come(values.value_BTV, horizon)
+                error_BTV = _absolute_errors(head(hidden_BTW), mean_BTV)
+                known_BT = mean_BTV.isfinite().sum(dim=-1).clamp(min=1)
+                losses.append((error_BTV.sum(dim=-1) / known_BT)[mask_BT].sum() / hours)
+        return torch.stack(losses).sum()
+
+    @torch.no_grad()
+    def start_from(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take over what an earlier run's heads of the latents have learned, each variable by its name; of another's, nothing.
+
+        Args:
+            checkpoint: A read checkpoint, of a run with heads or without.
+        """
+        state, theirs = checkpoint["state_dict"], list(checkpoint["hyper_parameters"].get("variables") or [])
+        if "grounding.state.weight" not in state or state["grounding.state.weight"].shape[1] != self.state.in_features:
+            return
+        shared = [name for name in self.variables if name in theirs]
+        own, other = [self.variables.index(name) for name in shared], [theirs.index(name) for name in shared]
+        for part in ("weight", "bias"):
+            getattr(self.state, part)[own] = state[f"grounding.state.{part}"][other]
+            getattr(self.static, part).copy_(state[f"grounding.static.{part}"])
+
+
+def means_to_come(value_BTV: Tensor, hours: int) -> Tensor:
+    """Mean of each variable over the hours after an hour, ``[B, T, V]``; NaN where none of them has a value.
+
+    Args:
+        value_BTV: Values, ``[B, T, V]``; NaN where nothing was measured.
+        hours: How many hours after it.
+
+    >>> nan = float("nan")
+    >>> means_to_come(torch.tensor([[[1.0], [nan], [3.0], [5.0]]]), 2).flatten().tolist()
+    [3.0, 4.0, 5.0, nan]
+    """
+    known_BTV = value_BTV.isfinite()
+    # In double precision: differences of sums over a window.
+    summed_BTV = torch.where(known_BTV, value_BTV, 0.0).double().cumsum(dim=1)
+    count_BTV = known_BTV.cumsum(dim=1)
+    last_T = (torch.arange(value_BTV.shape[1], device=value_BTV.device) + hours).clamp(max=value_BTV.shape[1] - 1)
+    ahead_BTV = count_BTV[:, last_T] - count_BTV
+    mean_BTV = (summed_BTV[:, last_T] - summed_BTV) / ahead_BTV.clamp(min=1)
+    return torch.where(ahead_BTV > 0, mean_BTV.to(value_BTV.dtype), torch.nan)
+
+
+def _absolute_errors(read: Tensor, wanted: Tensor) -> Tensor:
+    """Absolute error where there is something to read, else 0, without gradient from there."""
+    known = wanted.isfinite()
+    return torch.where(known, (read.float() - torch.where(known, wanted, 0.0)).abs(), 0.0)
