@@ -1,28 +1,68 @@
 """What the study runs: data sets, arms, seeds and sizes. Everything that could be chosen is chosen here, and nowhere else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-# Trained with more than one seed; the others with the first alone.
-MAIN_ARMS = ("full", "chained", "no_joint_refinement", "no_ema", "sft_encoder")
-OTHER_ARMS = (
-    "no_warmup",
-    "no_alignment_no_sync",
-    "no_sync",
-    "naive",
-    "vicreg",
-    "sigreg",
-    "layer_norm",
-    "residual",
-    "chained_h8",
+PUBLISHED, DEFAULT = "curriculum_published.yaml", "curriculum.yaml"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A recipe under comparison.
+
+    Args:
+        name: In tables and files.
+        base: The curriculum that it is an arm of; one with grounding starts from an encoder that was tuned with it.
+        config: Of ``configs/ablations``.
+        shares: The phase up to which it does as the reference does, and whose checkpoint it goes on from: that gives the same weights.
+    """
+
+    name: str
+    base: str
+    config: str
+    shares: int | None = None
+
+
+REFERENCE = Arm("published", PUBLISHED, "full")
+
+# Trained with every seed.
+MAIN_ARMS = (
+    REFERENCE,
+    Arm("default", DEFAULT, "full"),
+    Arm("no_joint_refinement", PUBLISHED, "no_joint_refinement"),
+    Arm("no_ema", PUBLISHED, "no_ema", shares=1),
+    Arm("sft_encoder", PUBLISHED, "sft_encoder"),
 )
-REFERENCE = "full"
+# With the first seed alone.
+OTHER_ARMS = (
+    Arm("chained", PUBLISHED, "chained", shares=1),
+    Arm("no_warmup", PUBLISHED, "no_warmup"),
+    Arm("no_alignment_no_sync", PUBLISHED, "no_alignment_no_sync", shares=2),
+    Arm("no_sync", PUBLISHED, "no_sync", shares=3),
+    Arm("naive", PUBLISHED, "naive"),
+    Arm("vicreg", PUBLISHED, "vicreg", shares=1),
+    Arm("sigreg", PUBLISHED, "sigreg", shares=1),
+    Arm("layer_norm", PUBLISHED, "layer_norm"),
+    Arm("residual", PUBLISHED, "residual"),
+    Arm("chained_h8", PUBLISHED, "chained_h8"),
+)
+# What might make a better default; they are compared on validation stays.
+CANDIDATES = (
+    REFERENCE,
+    Arm("default", DEFAULT, "full"),
+    Arm("default_chained", DEFAULT, "chained"),
+    Arm("default_chained_h8", DEFAULT, "chained_h8"),
+    Arm("default_sigreg", DEFAULT, "sigreg"),
+    Arm("default_residual", DEFAULT, "residual"),
+    Arm("default_no_joint_refinement", DEFAULT, "no_joint_refinement"),
+)
+
 SEEDS = (0, 1, 2)
 DRAWS = 500
 
-# Sized so that an arm takes minutes on two cores.
+# Sized so that an arm takes about ten minutes on two cores.
 STEPS = 600
-NEXT_TOKEN_STEPS, NEXT_TOKEN_RATE = 150, "1e-3"
+NEXT_TOKEN_STEPS, NEXT_TOKEN_RATE = 400, "1e-3"
 TRAINING = (
     "--trainer.accelerator", "cpu", "--trainer.val_check_interval", "200", "--trainer.limit_val_batches", "25",
     "--trainer.enable_model_summary", "false", "--model.optimization.encoder_lr", "3e-5",
@@ -41,6 +81,7 @@ class StudyData:
         folds: Cross-validation: each fold holds out another part of the subjects. 1 keeps the store's own split.
         context_hours: True hours before a forecast.
         horizon_hours: Hours of it.
+        validation: Whether other stays, of the splits that train and tune, stand in for the held-out ones.
     """
 
     name: str
@@ -50,6 +91,7 @@ class StudyData:
     folds: int
     context_hours: int
     horizon_hours: int
+    validation: bool = False
 
 
 DATA = (
@@ -57,3 +99,4 @@ DATA = (
     StudyData("cinc_2019", "cinc_2019", "cinc-challenge-2019", {"train": 2500, "tuning": 600, "held_out": 1200}, 1, 12, 24),
     StudyData("mimic_iv_demo", "mimic_iv", "mimic-iv-demo-2.2", None, 5, 24, 48),
 )
+VALIDATION = tuple(replace(data, name=f"{data.name}_validation", validation=True) for data in DATA if data.stays is not None)

@@ -58,6 +58,26 @@ def sampled_stays(store: TrajectoryStore, most: Mapping[str, int], seed: int) ->
     return chosen
 
 
+def with_validation_stays(store: TrajectoryStore, chosen: Mapping[int, str], count: int, seed: int) -> dict[int, str]:
+    """The same stays to train and tune, and in place of the held-out ones others of the split that tunes; of training where it has too few.
+
+    Args:
+        store: The store.
+        chosen: As `sampled_stays` gives it.
+        count: Most stays in place of the held-out ones.
+        seed: Of the draw.
+    """
+    kept = {stay: split for stay, split in chosen.items() if split != "held_out"}
+    subject_of = dict(store.stays.select("stay_id", "subject_id").iter_rows())
+    used = {subject_of[stay] for stay in kept}
+    left = store.stays.filter((pl.col("split") != "held_out") & ~pl.col("subject_id").is_in(list(used)))
+    tuning = left.filter(pl.col("split") == "tuning")
+    subjects = (tuning if len(tuning) >= count else left)["subject_id"].unique().sort().to_numpy()
+    order = {subject: place for place, subject in enumerate(np.random.default_rng(seed).permutation(subjects).tolist())}
+    ranked = sorted((order[subject], stay) for stay, subject in left.select("stay_id", "subject_id").iter_rows() if subject in order)
+    return {**kept, **{stay: "held_out" for _, stay in ranked[:count]}}
+
+
 def fold_of_stays(store: TrajectoryStore, folds: int, fold: int, seed: int) -> dict[int, str]:
     """All stays, a part of the subjects held out; of the others an eighth tunes. Parts are stratified by hospital death.
 

@@ -1,4 +1,4 @@
-"""``docs/study.md``: tables of all arms and baselines, from the results that are there."""
+"""Tables of all arms and baselines, from the results that are there."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clin_jepa.atomic_file import write_atomically
 from clin_jepa.evaluation.arms import arms_report
 from clin_jepa.evaluation.classification import interval
-from study.design import MAIN_ARMS, OTHER_ARMS, REFERENCE, StudyData
+from study.design import CANDIDATES, DATA, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
 from study.results import RESULTS, read_figures
 
 PAGE = Path(__file__).parent.parent / "docs" / "study_tables.md"
@@ -20,15 +20,28 @@ Floats = NDArray[np.float64]
 _FORMS = {"drift_percent": "+.0f", "mase": ".3f", "skill": "+.3f", "displacement": ".2f", "matched": ".2f"}
 
 
-def write_up(data: Iterable[StudyData]) -> None:
+def write_up(data: Iterable[StudyData] = DATA, validation: Iterable[StudyData] = VALIDATION) -> None:
     """Write the tables, and all figures as JSON beside them."""
-    parts, figures = ["# The study: tables\n\nMade by `make study`; figures are means over seeds, with 95 % intervals over subjects.\n"], {}
+    figures: dict[str, Any] = {}
+    parts = ["# The study: tables\n\nMade by `make study`; figures are means over seeds, with 95 % intervals over subjects.\n"]
+    parts += _sections(data, figures)
+    if found := _sections(validation, figures):
+        about = "Stays of the splits that train and tune, none of which is held out above. By these alone the default recipe was chosen."
+        parts += [f"# Candidates for the default recipe, on validation stays\n\n{about}\n", *found]
+    write_atomically(PAGE, "\n".join(parts).rstrip() + "\n")
+    write_atomically(PAGE.with_suffix(".json"), json.dumps(figures, indent=1) + "\n")
+    print(f"written to {PAGE}")
+
+
+def _sections(data: Iterable[StudyData], figures: dict[str, Any]) -> list[str]:
+    """The tables of each data set that has results; adds its figures."""
+    parts: list[str] = []
     for each in data:
         names = [f"{each.name}_fold{fold}" for fold in range(each.folds)] if each.folds > 1 else [each.name]
         found = [_of_data_set(name) for name in names]
         if not any(found):
             continue
-        report = arms_report(_over_folds(found), REFERENCE)
+        report = arms_report(_over_folds(found), REFERENCE.name)
         baselines = _mean_of(
             [read_figures(RESULTS / name / "baselines.npz") for name in names if (RESULTS / name / "baselines.npz").is_file()]
         )
@@ -37,15 +50,13 @@ def write_up(data: Iterable[StudyData]) -> None:
             "baselines": {key: [float(value[0]), interval(value[1:])] for key, value in baselines.items()},
         }
         parts.append(_section(each, report, baselines))
-    write_atomically(PAGE, "\n".join(parts) + "\n")
-    write_atomically(PAGE.with_suffix(".json"), json.dumps(figures, indent=1) + "\n")
-    print(f"written to {PAGE}")
+    return parts
 
 
 def _of_data_set(name: str) -> dict[str, dict[int, dict[str, Floats]]]:
     """Figures by arm and seed."""
     found: dict[str, dict[int, dict[str, Floats]]] = {}
-    for arm in (*MAIN_ARMS, *OTHER_ARMS):
+    for arm in dict.fromkeys(arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS, *CANDIDATES)):
         for path in sorted((RESULTS / name).glob(f"{arm}_seed*.npz")):
             found.setdefault(arm, {})[int(path.stem.rpartition("_seed")[2])] = read_figures(path)
     return found
@@ -76,7 +87,7 @@ def _section(data: StudyData, report: Mapping[str, Any], baselines: Mapping[str,
         form = next((form for start, form in _FORMS.items() if name.startswith(start)), ".3f")
         lines += [
             f"### {name.replace('_', ' ')}\n",
-            f"| arm | seeds | value | std over seeds | minus {REFERENCE} |",
+            f"| arm | seeds | value | std over seeds | minus {REFERENCE.name} |",
             "|---|---|---|---|---|",
         ]
         for arm, content in report.items():

@@ -36,9 +36,9 @@ STEPS: dict[str, dict[int, int]] = {
     "no_ema": {1: 3, 2: 9, 5: 8},
     "naive": {2: 20},
     "sft_encoder": {0: 9, 1: 3, 5: 8},
-    **dict.fromkeys(("chained", "chained_h8", "vicreg", "sigreg", "layer_norm", "residual"), FULL),
+    **dict.fromkeys(("chained", "chained_h8", "vicreg", "sigreg", "layer_norm", "residual", "no_grounding"), FULL),
 }
-SYNCED = {"full", "no_warmup", "chained", "chained_h8", "vicreg", "sigreg", "layer_norm", "residual"}
+SYNCED = {"full", "no_warmup", "chained", "chained_h8", "vicreg", "sigreg", "layer_norm", "residual", "no_grounding"}
 
 Arm = tuple[Run, list[Step]]
 
@@ -187,6 +187,14 @@ def test_another_model_differs_from_the_first_step_on_under_the_same_regimes(tra
     assert regimes(steps) == regimes(full)
     assert not differs(steps[0].before["predictor"], full[0].before["predictor"])
     assert differs(steps[0].after["predictor"], full[0].after["predictor"])
+
+
+def test_without_grounding_there_are_no_heads_and_the_predictor_differs_from_the_first_step_on(trained: Callable[[str], Arm]) -> None:
+    (run, steps), (full, full_steps) = trained("no_grounding"), trained("full")
+
+    assert not run.weights(part="grounding.") and full.weights(part="grounding.")
+    assert regimes(steps) == regimes(full_steps)
+    assert not differs(steps[0].before["predictor"], full_steps[0].before["predictor"])
 
 
 @pytest.mark.parametrize("arm", STEPS)

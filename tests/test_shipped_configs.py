@@ -59,6 +59,7 @@ PUBLISHED: Callbacks = [warmup(), joint(tau=0.996), alignment(tau=0.996), sync()
 
 EXPECTED: dict[str, Callbacks] = {
     "curriculum.yaml": PUBLISHED,
+    "curriculum_published.yaml": PUBLISHED,
     "phase1.yaml": [warmup()],
     "phase2.yaml": [joint(tau=0.996, start=0.15)],
     "phase3.yaml": [alignment(tau=0.996, start=0.6)],
@@ -85,6 +86,7 @@ EXPECTED_ARMS: dict[str, tuple[Callbacks, dict[str, Any]]] = {
     "sigreg": (FULL, {"anti_collapse": {"kind": "sigreg"}}),
     "layer_norm": (FULL, {"normalize_latents": True}),
     "residual": (FULL, {"predictor": {"residual": True}}),
+    "no_grounding": (FULL, {"grounding": {"weight": 0.0}}),
 }
 
 
@@ -238,6 +240,15 @@ def test_phase_configs_are_the_curriculum_cut_in_five(capsys: pytest.CaptureFixt
     assert start == 1
 
 
+def test_the_published_curriculum_is_the_default_without_grounding(capsys: pytest.CaptureFixture[str]) -> None:
+    published, default = resolved(capsys, "curriculum_published.yaml"), resolved(capsys, "curriculum.yaml")
+
+    assert published["run"] != default["run"]
+    assert published["model"]["grounding"]["weight"] == 0 < default["model"]["grounding"]["weight"]
+    published["run"], published["model"]["grounding"] = default["run"], default["model"]["grounding"]
+    assert published == default
+
+
 def test_the_demo_s_schedule_is_as_long_as_its_phases() -> None:
     assert shares(EXPECTED["demo.yaml"]) == read("demo.yaml")["model"]["optimization"]["total_steps"]
 
@@ -252,6 +263,7 @@ def test_alignment_has_the_steps_to_close_the_gap(name: str) -> None:
 
 SMALL_RUNS = {
     "curriculum.yaml": curriculum(),
+    "curriculum_published.yaml": curriculum(),
     "demo.yaml": curriculum(),
     "sft.yaml": [{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": 2}}],
     "demo_sft.yaml": [{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": 2}}],
@@ -265,11 +277,17 @@ def test_every_config_trains(name: str, run: Run, in_one_go: Run, tmp_path: Path
     small = write_config(tmp_path / "small.yaml", SMALL_RUNS[name], {"trainer": {"limit_val_batches": 1, "val_check_interval": 2}})
     words: list[str | Path] = ["fit", "--config", name, "--config", small, "--data.store", run.store, "--run", run.folder]
     if name in {f"phase{number}.yaml" for number in range(2, 6)}:
-        words += ["--ckpt_path", in_one_go.checkpoint_path(f"phase{int(name[5]) - 1}")]
+        words += ["--model.grounding.weight", "0", "--ckpt_path", in_one_go.checkpoint_path(f"phase{int(name[5]) - 1}")]
 
     assert clinjepa(*words) == 0
 
-    numbers = {"curriculum.yaml": "12345", "demo.yaml": "12345", "sft.yaml": "0", "demo_sft.yaml": "0"}.get(name, name[5])
+    numbers = {
+        "curriculum.yaml": "12345",
+        "curriculum_published.yaml": "12345",
+        "demo.yaml": "12345",
+        "sft.yaml": "0",
+        "demo_sft.yaml": "0",
+    }.get(name, name[5])
     assert phases_finished(run) == numbers
 
 

@@ -26,7 +26,7 @@ from clin_jepa.evaluation.geometry import geometry_report
 from clin_jepa.evaluation.metrics_file import read_metrics, write_metrics
 from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid
 from clin_jepa.evaluation.predictions_file import write_predictions
-from clin_jepa.evaluation.risk_models import BACKBONE, MODELS
+from clin_jepa.evaluation.risk_models import BACKBONE, BASELINES, REPORTED_PROBE
 from clin_jepa.evaluation.risk_tasks import RiskTasks, task_report
 from clin_jepa.evaluation.rollout_errors import errors_table, rollout_errors, split_hours, training_mean_by_hour
 from clin_jepa.evaluation.store_latents import StoreLatents
@@ -87,7 +87,7 @@ def evaluate(
         if importlib.util.find_spec(package) is None:
             raise InputError(f"the report needs {package}: pip install 'clin-jepa[evaluation]'")
     wanted = _chosen("tasks", tasks, TASKS)
-    models = (BACKBONE, *_chosen("baselines", baselines, [name for name in MODELS if name != BACKBONE]))
+    models = (BACKBONE, REPORTED_PROBE, *_chosen("baselines", baselines, BASELINES))
     opened = open_run(Path(run), _path(checkpoint), _path(store), device)
     hours = split_hours(opened.data, split)
     if not len(hours.n_hours):

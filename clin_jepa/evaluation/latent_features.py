@@ -2,11 +2,13 @@
 
 # Shapes: H hours of all stays, B windows, T hours of a window, D latent features, W width of the predictor, N rows, F features.
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 from clin_jepa.data.datamodule import TrajectoryDataModule
@@ -67,13 +69,44 @@ def hourly_features(data: TrajectoryDataModule, latents: StoreLatents, hidden_HW
     return np.concatenate([state_ND, hidden_HW[row_N]], axis=1)
 
 
-def stay_features(data: TrajectoryDataModule, latents: StoreLatents, rows: TaskRows) -> Floats:
-    """Mean, last and largest latent of the hours up to and with a row's, and the latent of the static text, ``[N, 4 D]``."""
+def stay_features(data: TrajectoryDataModule, latents: StoreLatents, hidden_HW: Floats, rows: TaskRows) -> Floats:
+    """What the hours up to and with a row's were like: mean, deviation and last of latents and hidden states, static latent.
+
+    Returns:
+        ``[N, 4 D + 3 W]``.
+    """
+
+    def described(state_TD: Tensor, hidden_TW: Tensor, static_D: Tensor) -> Tensor:
+        return torch.cat([*_mean_deviation_last(state_TD), *_mean_deviation_last(hidden_TW), static_D])
+
+    return _of_stays(data, latents, hidden_HW, rows, described)
+
+
+def reported_stay_features(data: TrajectoryDataModule, latents: StoreLatents, hidden_HW: Floats, rows: TaskRows) -> Floats:
+    """As reported for the published model: mean, last and largest latent of these hours, and the static latent, ``[N, 4 D]``."""
+
+    def described(state_TD: Tensor, hidden_TW: Tensor, static_D: Tensor) -> Tensor:
+        return torch.cat([state_TD.mean(dim=0), state_TD[-1], state_TD.amax(dim=0), static_D])
+
+    return _of_stays(data, latents, hidden_HW, rows, described)
+
+
+def _mean_deviation_last(value_TF: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return value_TF.mean(dim=0), value_TF.std(dim=0, correction=0), value_TF[-1]
+
+
+def _of_stays(
+    data: TrajectoryDataModule,
+    latents: StoreLatents,
+    hidden_HW: Floats,
+    rows: TaskRows,
+    described: Callable[[Tensor, Tensor, Tensor], Tensor],
+) -> Floats:
     tokens = data.tokens
     found: list[Floats] = []
     for stay, hour in tqdm(list(zip(rows.stay_N.tolist(), rows.hour_N.tolist(), strict=True)), desc="features of stays", unit="stay"):
         first = int(tokens.first_row_S[stay])
-        seen_TD = latents.of_texts(tokens.state_H[first : first + hour + 1])
-        static_D = latents.of_texts(tokens.static_S[stay : stay + 1])[0]
-        found.append(torch.cat([seen_TD.mean(dim=0), seen_TD[-1], seen_TD.amax(dim=0), static_D]).numpy())
+        state_TD = latents.of_texts(tokens.state_H[first : first + hour + 1])
+        hidden_TW = torch.from_numpy(np.array(hidden_HW[first : first + hour + 1]))
+        found.append(described(state_TD, hidden_TW, latents.of_texts(tokens.static_S[stay : stay + 1])[0]).numpy())
     return np.stack(found)

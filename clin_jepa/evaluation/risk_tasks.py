@@ -18,10 +18,10 @@ from tqdm import tqdm
 from clin_jepa.data.datamodule import Split
 from clin_jepa.evaluation.classification import METRICS, Scored, drawn_metrics, interval, metrics, paired_differences
 from clin_jepa.evaluation.finished_run import FinishedRun
-from clin_jepa.evaluation.latent_features import hidden_states, hourly_features, stay_features
+from clin_jepa.evaluation.latent_features import hidden_states, hourly_features, reported_stay_features, stay_features
 from clin_jepa.evaluation.numeric_grid import NumericGrid, summaries
 from clin_jepa.evaluation.predictions_file import predictions, read_predictions, scored, write_predictions
-from clin_jepa.evaluation.risk_models import BACKBONE, PREVALENCE, fit_risk_model
+from clin_jepa.evaluation.risk_models import BACKBONE, PREVALENCE, REPORTED_PROBE, fit_risk_model
 from clin_jepa.evaluation.sequence_baselines import HourlyInputs, hourly_inputs, sequence_scores
 from clin_jepa.evaluation.sequence_networks import KINDS
 from clin_jepa.evaluation.store_latents import StoreLatents
@@ -29,7 +29,7 @@ from clin_jepa.evaluation.task_rows import TaskRows, task_rows, why_not
 from clin_jepa.evaluation.weighted import number_or_none
 
 # Raised when scores of an earlier version would differ.
-_VERSION = 1
+_VERSION = 2
 
 # Of an hourly task of a large hospital, which has millions; features of all of them would not fit into memory.
 _MOST_TRAINING_ROWS = 200_000
@@ -88,10 +88,11 @@ class RiskTasks:
     def _features(self, model: str, rows: TaskRows) -> Floats:
         if model == PREVALENCE:
             return np.zeros((len(rows), 0), dtype=np.float32)
-        if model != BACKBONE:
+        if model not in (BACKBONE, REPORTED_PROBE):
             return summaries(self.grid, rows)
         if rows.is_of_stays:
-            return stay_features(self.data, self.latents, rows)
+            of_stays = stay_features if model == BACKBONE else reported_stay_features
+            return of_stays(self.data, self.latents, self._hidden_HW, rows)
         return hourly_features(self.data, self.latents, self._hidden_HW, rows)
 
     @cached_property

@@ -17,7 +17,7 @@ _TREES, _RATE, _LEAVES, _PATIENCE = 300, 0.05, 31, 30
 
 
 class LogisticBaseline:
-    """L2-penalised logistic regression on standardised columns, each with a second one that says whether it was measured.
+    """L2-penalised logistic regression on standardised columns, each that has gaps with a second one that says whether it was measured.
 
     What was not measured takes the training mean. The penalty is chosen by the loss on the tuning rows.
 
@@ -33,6 +33,7 @@ class LogisticBaseline:
         from sklearn.metrics import log_loss
 
         self._mean_C, self._std_C = column_mean_and_std(column_NC)
+        self._gaps_C = np.flatnonzero(~np.isfinite(column_NC).all(axis=0))
         train, tuning = self._prepared(column_NC), self._prepared(tuning_MC)
         fitted: list[tuple[float, float, Any]] = []
         for strength in _STRENGTHS:
@@ -48,7 +49,7 @@ class LogisticBaseline:
     def _prepared(self, column_NC: Floats) -> Floats:
         known_NC = np.isfinite(column_NC)
         standard_NC = np.clip(np.where(known_NC, (column_NC - self._mean_C) / self._std_C, 0.0), -10, 10)
-        return np.concatenate([standard_NC, known_NC], axis=1).astype(np.float32)
+        return np.concatenate([standard_NC, known_NC[:, self._gaps_C]], axis=1).astype(np.float32)
 
 
 class BoostedTrees:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clin_jepa.evaluation.inline_svg import INK, STYLE, inline_svg
-from clin_jepa.evaluation.risk_models import BACKBONE, BOOSTED, LOGISTIC, PREVALENCE
+from clin_jepa.evaluation.risk_models import BACKBONE, BOOSTED, LOGISTIC
 
 COLOURS = {BACKBONE: "#2f7de1", BOOSTED: "#e08a2c", LOGISTIC: "#2aa198", "lstm": "#9b6dd6", "tcn": "#d2544b", "gru_d": "#8a929c"}
 # Points of a curve that are drawn; a curve of 100,000 rows looks the same.
@@ -34,10 +34,10 @@ def plot_task(task: str, table: pl.DataFrame) -> str:
         plot = Figure(figsize=(8.6, 2.9), layout="constrained")
         roc, precision_recall, reliability = plot.subplots(1, 3)
         for (name,), part in table.group_by("model", maintain_order=True):
-            if name == PREVALENCE:
+            if name not in COLOURS:
                 continue
             label_N, score_N = part["label"].to_numpy().astype(bool), part["score"].to_numpy()
-            colour = COLOURS.get(str(name), "#b0568f")
+            colour = COLOURS[str(name)]
             for axes, (across, up) in ((roc, _roc(label_N, score_N)), (precision_recall, _precision_recall(label_N, score_N))):
                 axes.plot(across, up, color=colour, linewidth=1.8)
             mean_K, rate_K = _reliability(label_N, score_N)

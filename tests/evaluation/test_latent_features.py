@@ -8,7 +8,7 @@ import torch
 
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.data.windows import Windowing
-from clin_jepa.evaluation.latent_features import hidden_states, hourly_features, stay_features
+from clin_jepa.evaluation.latent_features import hidden_states, hourly_features, reported_stay_features, stay_features
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.task_rows import TaskRows
 from clin_jepa.language_model import EncoderConfig
@@ -73,17 +73,23 @@ def test_changing_all_that_comes_later_changes_no_feature(tmp_path: Path, module
         hidden_HW = hidden_states(module, data, latents, tmp_path / name / "hidden.bin")
         hours = np.arange(now + 1)
         rows = TaskRows("decompensation", np.zeros_like(hours), hours, hours > 5, hours, np.full(len(hours), "train"))
-        features.append((hourly_features(data, latents, hidden_HW, rows), stay_features(data, latents, rows), hidden_HW[now + 3].copy()))
+        features.append(
+            (hourly_features(data, latents, hidden_HW, rows), stay_features(data, latents, hidden_HW, rows), hidden_HW[now + 3].copy())
+        )
     np.testing.assert_allclose(features[0][0], features[1][0], atol=1e-5)
     np.testing.assert_allclose(features[0][1], features[1][1], atol=1e-5)
     assert not np.allclose(features[0][2], features[1][2], atol=1e-5)  # the change reaches what comes after it
 
 
-def test_the_features_of_a_stay_are_mean_last_largest_and_static(tmp_path: Path, module: ClinJEPA) -> None:
+def test_the_features_of_a_stay_describe_latents_and_hidden_states(tmp_path: Path, module: ClinJEPA) -> None:
     data, latents = opened(tmp_path, module, STAYS, tmp_path / "tokens")
+    hidden_HW = np.asarray(hidden_states(module, data, latents, tmp_path / "hidden.bin"))
     rows = TaskRows("hospital_mortality", np.array([1]), np.array([5]), np.array([True]), np.array([2]), np.array(["train"]))
     first = int(data.tokens.first_row_S[1])
-    seen_TD = latents.of_texts(data.tokens.state_H[first : first + 6])
-    static_D = latents.of_texts(data.tokens.static_S[1:2])[0]
-    expected = torch.cat([seen_TD.mean(dim=0), seen_TD[-1], seen_TD.max(dim=0).values, static_D])
-    np.testing.assert_allclose(stay_features(data, latents, rows)[0], expected.numpy(), atol=1e-6)
+    state_TD, hidden_TW = latents.of_texts(data.tokens.state_H[first : first + 6]).numpy(), hidden_HW[first : first + 6]
+    static_D = latents.of_texts(data.tokens.static_S[1:2])[0].numpy()
+    expected = [part for seen in (state_TD, hidden_TW) for part in (seen.mean(axis=0), seen.std(axis=0), seen[-1])]
+    np.testing.assert_allclose(stay_features(data, latents, hidden_HW, rows)[0], np.concatenate([*expected, static_D]), atol=1e-5)
+
+    reported = np.concatenate([state_TD.mean(axis=0), state_TD[-1], state_TD.max(axis=0), static_D])
+    np.testing.assert_allclose(reported_stay_features(data, latents, hidden_HW, rows)[0], reported, atol=1e-6)

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from clin_jepa.data.trajectory_store import TrajectoryStore
-from study.store_view import fold_of_stays, sampled_stays, write_view
+from study.store_view import fold_of_stays, sampled_stays, with_validation_stays, write_view
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,20 @@ def test_a_sample_keeps_splits_and_is_drawn_by_subject(store: TrajectoryStore) -
     assert [list(chosen.values()).count(split) for split in ("train", "tuning", "held_out")] == [6, 2, 2]
     assert chosen == sampled_stays(store, {"train": 6, "tuning": 2, "held_out": 2}, seed=0)
     assert chosen != sampled_stays(store, {"train": 6, "tuning": 2, "held_out": 2}, seed=1)
+
+
+def test_validation_stays_are_no_subject_s_that_trains_tunes_or_is_held_out(store: TrajectoryStore) -> None:
+    chosen = sampled_stays(store, {"train": 6, "tuning": 2, "held_out": 2}, seed=0)
+    other = with_validation_stays(store, chosen, count=5, seed=1)
+    kept = {stay: split for stay, split in chosen.items() if split != "held_out"}
+    assert {stay: split for stay, split in other.items() if split != "held_out"} == kept
+
+    stood_in = subjects_of(store, other)["held_out"]
+    own = dict(store.stays.select("stay_id", "split").iter_rows())
+    held_out = subjects_of(store, own)["held_out"]
+    assert list(other.values()).count("held_out") == 5
+    assert not stood_in & held_out and not stood_in & (subjects_of(store, other)["train"] | subjects_of(store, other)["tuning"])
+    assert other == with_validation_stays(store, chosen, count=5, seed=1)
 
 
 def test_a_view_holds_the_same_rows_of_its_stays(store: TrajectoryStore, tmp_path: Path) -> None:
