@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="*", default=arms, choices=arms, help="arms")
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS), help="seeds of the main arms")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further arm after so many minutes")
+    parser.add_argument("--without_baselines", action="store_true", help="leave the baselines to a later call")
     parser.add_argument("--write_up_only", action="store_true", help="train nothing")
     given = parser.parse_args()
     end = time.monotonic() + 60 * given.minutes
@@ -58,7 +59,7 @@ def main() -> None:
         for data in VALIDATION if given.validation else DATA:
             for fold in range(data.folds):
                 if data.name in given.data and time.monotonic() < end and not given.write_up_only:
-                    _measure(data, fold, arm, seed)
+                    _measure(data, fold, arm, seed, arm == REFERENCE and seed == SEEDS[0] and not given.without_baselines)
     write_up()
 
 
@@ -70,21 +71,21 @@ def _runs(validation: bool, named: list[str], seeds: list[int]) -> Iterator[tupl
             yield arm, seed
 
 
-def _measure(data: StudyData, fold: int, arm: Arm, seed: int) -> None:
+def _measure(data: StudyData, fold: int, arm: Arm, seed: int, with_baselines: bool) -> None:
     name = f"{data.name}_fold{fold}" if data.folds > 1 else data.name
-    if (RESULTS / name / f"{arm.name}_seed{seed}.npz").is_file():
+    figures, baselines = RESULTS / name / f"{arm.name}_seed{seed}.npz", RESULTS / name / "baselines.npz"
+    if figures.is_file() and (baselines.is_file() or not with_baselines):
         return
     store, began, run = _store(data, fold, name), time.monotonic(), _RUNS / name / f"{arm.name}_seed{seed}"
     if not (run / "trained").is_file():
         _train(store, name, arm, seed, run)
         (run / "trained").touch()
-    with_baselines = arm == REFERENCE and seed == SEEDS[0]
     measured = ("--context_hours", data.context_hours, "--horizon_hours", data.horizon_hours, "--other_contexts", "[]", "--draws", DRAWS)
     _run("evaluate", "--run", run, "--store", store.path, *measured, "--baselines", "all" if with_baselines else "none")
     draws = draw_subjects(store.stays, DRAWS, seed=0)
-    save_figures(RESULTS / name / f"{arm.name}_seed{seed}.npz", figures_of_run(measured_run(arm.name, run), draws))
+    save_figures(figures, figures_of_run(measured_run(arm.name, run), draws))
     if with_baselines:
-        save_baselines(RESULTS / name / "baselines.npz", run, draws)
+        save_baselines(baselines, run, draws)
     shutil.rmtree(run / "latents", ignore_errors=True)
     print(f"{name}: {arm.name}, seed {seed}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
 
