@@ -195,18 +195,18 @@ def check_encoder(checkpoint: dict[str, Any], identity: dict[str, Any]) -> dict[
     return about
 
 
-def read_encoder_weights(path: Path, identity: dict[str, Any], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def encoder_weights(checkpoint: dict[str, Any], path: Path, identity: dict[str, Any], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The online encoder's weights in a checkpoint, by their names in the encoder.
 
     Args:
-        path: The file.
+        checkpoint: A read checkpoint.
+        path: Its file, for the message.
         identity: Of this run's encoder.
         expected: Parameters that have to be there, by their names in the encoder.
 
     Raises:
-        InputError: If the checkpoint cannot be read, is of another encoder, or lacks one of its weights.
+        InputError: If the checkpoint is of another encoder, or lacks one of its weights.
     """
-    checkpoint = read_checkpoint(path)
     check_encoder(checkpoint, identity)
     state = {name.removeprefix("encoder."): v for name, v in checkpoint["state_dict"].items() if name.startswith("encoder.")}
     wrong = [name for name, own in expected.items() if name not in state or state[name].shape != own.shape]

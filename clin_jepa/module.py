@@ -23,8 +23,8 @@ from clin_jepa.checkpoint import (
     CHECKPOINT_KEY,
     FORMAT,
     check_encoder,
+    encoder_weights,
     read_checkpoint,
-    read_encoder_weights,
     recount_batches,
     without_frozen_base,
 )
@@ -155,17 +155,18 @@ class ClinJEPA(LightningModule):
         self.predictor = LatentTrajectoryPredictor(self.encoder.latent_dim, self.predictor_config)
         self.grounding: GroundingHeads | None = None
         if self.grounding_config.weight > 0:
-            # Drawn from a generator of its own: whatever is drawn later is the same with heads and without.
+            # The random state is put back: whatever is drawn later is the same with heads and without.
             with torch.random.fork_rng(devices=[]):
-                heads = GroundingHeads(self.encoder.latent_dim, self.predictor_config.width, self.variables, self.grounding_config.horizons)
-            self.grounding = heads
+                sizes = (self.encoder.latent_dim, self.predictor_config.width)
+                self.grounding = GroundingHeads(*sizes, self.variables, self.grounding_config.horizons)
         if self.encoder_config.weights:
+            path = Path(self.encoder_config.weights)
+            checkpoint = read_checkpoint(path)
             trained = {f"lm.{name}": p for name, p in self.encoder.online_parameters().items()}
-            state = read_encoder_weights(Path(self.encoder_config.weights), self.encoder.identity, trained)
-            self.encoder.load_state_dict(state, strict=False)
+            self.encoder.load_state_dict(encoder_weights(checkpoint, path, self.encoder.identity, trained), strict=False)
             self.target.copy_from_online()
             if self.grounding is not None:
-                self.grounding.start_from(read_checkpoint(Path(self.encoder_config.weights)))
+                self.grounding.start_from(checkpoint)
 
     @classmethod
     def from_checkpoint(cls, path: str | Path) -> Self:

@@ -51,10 +51,7 @@ def sampled_stays(store: TrajectoryStore, most: Mapping[str, int], seed: int) ->
     chosen: dict[int, str] = {}
     for split, count in most.items():
         stays = store.stays.filter(pl.col("split") == split)
-        subjects = stays["subject_id"].unique().sort().to_numpy()
-        order = {subject: place for place, subject in enumerate(np.random.default_rng(seed).permutation(subjects).tolist())}
-        ranked = sorted(stays.select("stay_id", "subject_id").iter_rows(), key=lambda row: (order[row[1]], row[0]))
-        chosen |= {stay: split for stay, _ in ranked[:count]}
+        chosen |= dict.fromkeys(_drawn_by_subject(stays, count, seed), split)
     return chosen
 
 
@@ -72,10 +69,15 @@ def with_validation_stays(store: TrajectoryStore, chosen: Mapping[int, str], cou
     used = {subject_of[stay] for stay in kept}
     left = store.stays.filter((pl.col("split") != "held_out") & ~pl.col("subject_id").is_in(list(used)))
     tuning = left.filter(pl.col("split") == "tuning")
-    subjects = (tuning if len(tuning) >= count else left)["subject_id"].unique().sort().to_numpy()
+    return {**kept, **dict.fromkeys(_drawn_by_subject(tuning if len(tuning) >= count else left, count, seed), "held_out")}
+
+
+def _drawn_by_subject(stays: pl.DataFrame, count: int, seed: int) -> list[int]:
+    """So many stays at most, subject by subject in an order drawn at random."""
+    subjects = stays["subject_id"].unique().sort().to_numpy()
     order = {subject: place for place, subject in enumerate(np.random.default_rng(seed).permutation(subjects).tolist())}
-    ranked = sorted((order[subject], stay) for stay, subject in left.select("stay_id", "subject_id").iter_rows() if subject in order)
-    return {**kept, **{stay: "held_out" for _, stay in ranked[:count]}}
+    ranked = sorted(stays.select("stay_id", "subject_id").iter_rows(), key=lambda row: (order[row[1]], row[0]))
+    return [stay for stay, _ in ranked[:count]]
 
 
 def fold_of_stays(store: TrajectoryStore, folds: int, fold: int, seed: int) -> dict[int, str]:

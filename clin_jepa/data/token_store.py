@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import tempfile
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,15 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from clin_jepa.batch import TextSource
-from clin_jepa.data.tokenizer import OTHER_TOKEN_FOLDER, tokenizer_fingerprint
+from clin_jepa.data.mapped_folder import MappedFolder, written_once
+from clin_jepa.data.tokenizer import tokenizer_fingerprint
 from clin_jepa.data.trajectory_store import TrajectoryStore
-from clin_jepa.writable_folder import writable_folder
 
 _FORMAT = 1
 _TEXTS_AT_ONCE = 20_000
 
 
-class TokenStore(TextSource):
+class TokenStore(MappedFolder, TextSource):
     """Tokens of the unique texts of a store, and for each stay and hour the numbers of its texts.
 
     Texts are numbered in the order of first occurrence, stay by stay: the static text, then all states, then all actions. Everything
@@ -34,22 +33,13 @@ class TokenStore(TextSource):
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.about: dict[str, Any] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        super().__init__(folder)
         self.token_N: NDArray[Any] = self._map("tokens")
         self.offset_U: NDArray[np.int64] = self._map("offsets")
         self.state_H: NDArray[np.int64] = self._map("states")
         self.action_H: NDArray[np.int64] = self._map("actions")
         self.static_S: NDArray[np.int64] = self._map("statics")
         self.first_row_S: NDArray[np.int64] = self._map("first_rows")
-
-    def _map(self, name: str) -> NDArray[Any]:
-        mapped: NDArray[Any] = np.load(self.folder / f"{name}.npy", mmap_mode="r")
-        return mapped
-
-    def __reduce__(self) -> tuple[type["TokenStore"], tuple[Path]]:
-        """A worker process opens the files again instead of receiving their content."""
-        return TokenStore, (self.folder,)
 
     @property
     def fingerprint(self) -> str:
@@ -90,17 +80,8 @@ def open_token_store(
         "max_tokens": max_tokens,
     }
     fingerprint = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    target = folder / fingerprint[:16]
-    if not (target / "about.json").is_file():
-        writable_folder(folder, OTHER_TOKEN_FOLDER)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".tokens-") as private:
-            # A folder within the private one gets the permissions that the user's umask gives.
-            staging = Path(private) / "tokens"
-            staging.mkdir()
-            _build(store, tokenizer, staging, {**settings, "fingerprint": fingerprint}, progress)
-            if not (target / "about.json").is_file():
-                staging.replace(target)
-    return TokenStore(target)
+    about = {**settings, "fingerprint": fingerprint}
+    return TokenStore(written_once(folder, fingerprint[:16], lambda staging: _build(store, tokenizer, staging, about, progress)))
 
 
 def _build(store: TrajectoryStore, tokenizer: PreTrainedTokenizerBase, folder: Path, about: dict[str, Any], progress: bool) -> None:

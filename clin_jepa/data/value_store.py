@@ -4,18 +4,15 @@
 
 import hashlib
 import json
-import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from clin_jepa.data.tokenizer import OTHER_TOKEN_FOLDER
+from clin_jepa.data.mapped_folder import MappedFolder, written_once
 from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.errors import InputError
-from clin_jepa.writable_folder import writable_folder
 
 _FORMAT = 1
 
@@ -31,7 +28,7 @@ STATIC_NUMBERS = 2
 Floats = NDArray[np.float32]
 
 
-class ValueStore:
+class ValueStore(MappedFolder):
     """The last value of each variable in each hour, in standard deviations of the training stays' values.
 
     Only what was measured is kept; opening costs nothing, and memory does not grow with the store.
@@ -41,20 +38,11 @@ class ValueStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.about: dict[str, Any] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        super().__init__(folder)
         self.offset_H: NDArray[np.int64] = self._map("offsets")
         self.variable_M: NDArray[np.uint16] = self._map("variables")
         self.value_M: Floats = self._map("values")
         self.static_SC: Floats = self._map("statics")
-
-    def _map(self, name: str) -> NDArray[Any]:
-        mapped: NDArray[Any] = np.load(self.folder / f"{name}.npy", mmap_mode="r")
-        return mapped
-
-    def __reduce__(self) -> tuple[type["ValueStore"], tuple[Path]]:
-        """A worker process opens the files again instead of receiving their content."""
-        return ValueStore, (self.folder,)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -94,16 +82,7 @@ def open_value_store(store: TrajectoryStore, folder: Path) -> ValueStore:
         InputError: If no training stay has a number, or the folder cannot be written.
     """
     fingerprint = hashlib.sha256(f"{_FORMAT} {store.fingerprint}".encode()).hexdigest()
-    target = folder / f"values-{fingerprint[:16]}"
-    if not (target / "about.json").is_file():
-        writable_folder(folder, OTHER_TOKEN_FOLDER)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".values-") as private:
-            staging = Path(private) / "values"
-            staging.mkdir()
-            _build(store, staging)
-            if not (target / "about.json").is_file():
-                staging.replace(target)
-    return ValueStore(target)
+    return ValueStore(written_once(folder, f"values-{fingerprint[:16]}", lambda staging: _build(store, staging)))
 
 
 def _build(store: TrajectoryStore, folder: Path) -> None:
