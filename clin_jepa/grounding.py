@@ -24,21 +24,29 @@ class GroundingConfig:
     """A further term of the loss, through linear heads that read measured numbers.
 
     Args:
-        weight: Of the term; 0 leaves it out.
+        ahead: Weight of the heads on the predictor's hidden state, which tell the hours to come.
+        present: Weight of the heads on the latents, which tell the numbers of the hour itself and the static ones. Next-token tuning, which
+            predicts no hour, has these alone. With both weights 0 there are no heads.
         horizons: For each, the predictor's hidden state at an hour has to tell the mean of each variable over so many hours after it.
     """
 
-    weight: float = 0.0
+    ahead: float = 0.0
+    present: float = 0.0
     horizons: list[int] = field(default_factory=lambda: [6, 24])
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there are heads."""
+        return max(self.ahead, self.present) > 0
 
     def validate(self) -> None:
         """Refuse numbers that cannot train.
 
         Raises:
-            InputError: If the weight is negative or a horizon is below 1.
+            InputError: If a weight is negative or a horizon is below 1.
         """
-        if self.weight < 0 or any(hours < 1 for hours in self.horizons):
-            raise InputError(f"--model.grounding {self}: weight must not be negative, and horizons are hours from 1 on")
+        if min(self.ahead, self.present) < 0 or any(hours < 1 for hours in self.horizons):
+            raise InputError(f"--model.grounding {self}: weights must not be negative, and horizons are hours from 1 on")
 
 
 class GroundingHeads(nn.Module):
@@ -67,8 +75,10 @@ class GroundingHeads(nn.Module):
         mask_BT: Tensor,
         windows: int | None = None,
         hours: int | None = None,
+        ahead: float = 1.0,
+        present: float = 1.0,
     ) -> Tensor:
-        """Mean absolute error of all heads' readings, in standard deviations; the sum of one mean a head.
+        """Mean absolute error of all heads' readings, in standard deviations; the weighted sum of one mean a head.
 
         Args:
             static_BD: Latents of the static texts, ``[B, D]``.
@@ -79,6 +89,8 @@ class GroundingHeads(nn.Module):
             windows: Windows that the sums are divided by; by default those here. Where a batch is one part of a larger one, the larger
                 one's: the parts then add up to its mean.
             hours: The same for hours that have a next one.
+            ahead: Weight of the heads that read hidden states.
+            present: Weight of the heads that read latents.
 
         Returns:
             Scalar. The heads of an hour's own numbers divide by the measurements that such hours have on average, so that each
@@ -88,13 +100,13 @@ class GroundingHeads(nn.Module):
         hours = int((mask_BT.sum() - len(mask_BT)).clamp(min=1)) if hours is None else hours
         per_window = _absolute_errors(self.static(static_BD), values.static_BC).sum() / (windows * STATIC_NUMBERS)
         own = _absolute_errors(self.state(state_BTD), values.value_BTV)[mask_BT].sum()
-        losses = [per_window, own / ((hours + windows) * values.per_hour)]
+        losses = [present * per_window, present * own / ((hours + windows) * values.per_hour)]
         if hidden_BTW is not None:
             for head, horizon in zip(self.future, self.horizons, strict=True):
                 mean_BTV = means_to_come(values.value_BTV, horizon)
                 error_BTV = _absolute_errors(head(hidden_BTW), mean_BTV)
                 known_BT = mean_BTV.isfinite().sum(dim=-1).clamp(min=1)
-                losses.append((error_BTV.sum(dim=-1) / known_BT)[mask_BT].sum() / hours)
+                losses.append(ahead * (error_BTV.sum(dim=-1) / known_BT)[mask_BT].sum() / hours)
         return torch.stack(losses).sum()
 
     @torch.no_grad()

@@ -34,7 +34,7 @@ from clin_jepa.encoder import TextEncoder
 from clin_jepa.errors import InputError
 from clin_jepa.grounding import GroundingConfig, GroundingHeads
 from clin_jepa.language_model import EncoderConfig
-from clin_jepa.objective import Reduction, hours_from, masked_l1, rollout_loss, rollout_starts, teacher_forced_loss
+from clin_jepa.objective import Reduction, hours_from, masked_l1, rollout_loss, rollout_starts, rollout_steps, teacher_forced_loss
 from clin_jepa.optimization import OptimizationConfig, build_optimizer, clip_each_group, warmup_then_cosine
 from clin_jepa.predictor import LatentTrajectoryPredictor, PredictorConfig
 from clin_jepa.regime import Regime
@@ -87,7 +87,7 @@ class ClinJEPA(LightningModule):
         anti_collapse: A further term of the loss, while the encoder trains, that keeps its latents spread out.
         grounding: A further term of the loss, through heads that read measured numbers from latents and hidden states.
         variables: Names of these numbers; set from the store.
-        horizon: Steps of the rollout in the loss.
+        horizon: Steps of the rollout in the loss; a shorter window is rolled out to its end.
         reduction: Over latent features in the loss: ``mean``, or ``sum`` as reported for the published model.
         normalize_latents: Layer norm (without affine) on every latent before the predictor and in the target.
         latent_cache: Number format in which latents of a frozen encoder are kept on disk; ``none`` encodes anew at each step.
@@ -154,7 +154,7 @@ class ClinJEPA(LightningModule):
         self.target = TargetEncoder(self.encoder)
         self.predictor = LatentTrajectoryPredictor(self.encoder.latent_dim, self.predictor_config)
         self.grounding: GroundingHeads | None = None
-        if self.grounding_config.weight > 0:
+        if self.grounding_config.is_on:
             # The random state is put back: whatever is drawn later is the same with heads and without.
             with torch.random.fork_rng(devices=[]):
                 sizes = (self.encoder.latent_dim, self.predictor_config.width)
@@ -388,17 +388,17 @@ class ClinJEPA(LightningModule):
             target_BTD = self.online_target_latents(batch, online_UD)
         latents = self.arrange(online_UD, batch)
         start_B = rollout_starts(batch.n_hours, self.horizon, share.uniform_B)
-        first_B = start_B.clamp(min=0)
+        horizon = max(min(self.horizon, batch.mask_BT.shape[1] - 1), 1)
         if self.regime.rollout == "chained":
             pred_BTD, rolled_BRD, hidden_BTW = self.predictor.forward_with_rollouts(
-                latents.static_BD, latents.state_BTD, latents.action_BTD, first_B, self.horizon
+                latents.static_BD, latents.state_BTD, latents.action_BTD, start_B, horizon
             )
         else:
             pred_BTD, hidden_BTW = self.predictor.forward_with_hidden(latents.static_BD, latents.state_BTD, latents.action_BTD)
-            rolled_BRD = hours_from(pred_BTD, first_B, self.horizon)
+            rolled_BRD = hours_from(pred_BTD, start_B, horizon)
         forced = teacher_forced_loss(pred_BTD, target_BTD, batch.mask_BT, self.reduction, share.hours)
-        wanted_BRD = hours_from(target_BTD, first_B + 1, self.horizon)
-        rollout = rollout_loss(rolled_BRD, wanted_BRD, start_B >= 0, self.reduction, share.rollouts)
+        wanted_BRD, steps_B = hours_from(target_BTD, start_B + 1, horizon), rollout_steps(batch.n_hours, self.horizon)
+        rollout = rollout_loss(rolled_BRD, wanted_BRD, steps_B, self.reduction, share.rollout_steps)
         # Processes and micro-batches average their gradients; these are parts of one sum.
         losses = {"teacher_forced": forced * share.scale, "rollout": rollout * share.scale}
         if self.regime.train_encoder and self.anti_collapse.kind != "none":
@@ -422,9 +422,9 @@ class ClinJEPA(LightningModule):
         assert self.grounding is not None
         if batch.values is None:
             raise InputError("grounding needs batches with numbers: give the TrajectoryDataModule values=True, and the model its variables")
-        read = (latents.static_BD, latents.state_BTD, hidden_BTW)
-        loss: Tensor = self.grounding(*read, batch.values, batch.mask_BT, share.windows, share.hours)
-        return self.grounding_config.weight * share.scale * loss
+        read, config = (latents.static_BD, latents.state_BTD, hidden_BTW), self.grounding_config
+        loss: Tensor = self.grounding(*read, batch.values, batch.mask_BT, share.windows, share.hours, config.ahead, config.present)
+        return share.scale * loss
 
     def heads_and_predictor(self) -> Iterator[nn.Parameter]:
         """Parameters of what trains at the predictor's rate."""

@@ -62,8 +62,17 @@ def teacher_forced_loss(
     return masked_l1(pred_BTD[:, :-1], target_BTD[:, 1:], mask_BT[:, 1:], reduction, total)
 
 
+def rollout_steps(n_hours_B: Tensor, horizon: int) -> Tensor:
+    """Steps of the rollout of each window: the horizon, or in a shorter window all hours after its first.
+
+    >>> rollout_steps(torch.tensor([9, 4, 2, 1]), horizon=3).tolist()
+    [3, 3, 1, 0]
+    """
+    return (n_hours_B - 1).clamp(max=horizon)
+
+
 def rollout_starts(n_hours_B: Tensor, horizon: int, uniform_B: Tensor) -> Tensor:
-    """The last true hour of a rollout in each window, such that ``horizon`` more hours follow.
+    """The last true hour of a rollout in each window, such that all of its `rollout_steps` follow.
 
     Args:
         n_hours_B: Real hours of each window, ``[B]`` int64.
@@ -71,14 +80,13 @@ def rollout_starts(n_hours_B: Tensor, horizon: int, uniform_B: Tensor) -> Tensor
         uniform_B: Random numbers in [0, 1), ``[B]``, which choose among the hours that leave room.
 
     Returns:
-        Index of the start hour, ``[B]`` int64; -1 where the window is too short.
+        Index of the start hour, ``[B]`` int64.
 
     >>> rollout_starts(torch.tensor([4, 4, 2]), horizon=2, uniform_B=torch.tensor([0.0, 0.99, 0.5])).tolist()
-    [0, 1, -1]
+    [0, 1, 0]
     """
-    room_B = n_hours_B - horizon
-    start_B = (uniform_B.to(n_hours_B.device) * room_B.clamp(min=1)).long()
-    return torch.where(room_B > 0, start_B, -1)
+    room_B = n_hours_B - rollout_steps(n_hours_B, horizon)
+    return (uniform_B.to(n_hours_B.device) * room_B).long()
 
 
 def hours_from(x_BTD: Tensor, first_B: Tensor, hours: int) -> Tensor:
@@ -100,20 +108,21 @@ def hours_from(x_BTD: Tensor, first_B: Tensor, hours: int) -> Tensor:
 
 
 def rollout_loss(
-    rolled_BRD: Tensor, target_BRD: Tensor, taking_part_B: Tensor, reduction: Reduction = "mean", total: int | None = None
+    rolled_BRD: Tensor, target_BRD: Tensor, steps_B: Tensor, reduction: Reduction = "mean", total: int | None = None
 ) -> Tensor:
-    """L1 error of a rollout from one start in each window, mean over its steps.
+    """L1 error of a rollout from one start in each window, mean over the steps of all rollouts.
 
     Args:
         rolled_BRD: Predictions of the R hours after the start, ``[B, R, D]``: chained, each made from the one before, or teacher-forced.
         target_BRD: Target latents of these hours, ``[B, R, D]``.
-        taking_part_B: Whether a window is long enough to take part, ``[B]`` bool.
+        steps_B: Steps of each rollout, ``[B]`` int64; what is beyond them does not count.
         reduction: Over features.
-        total: Windows that each step's sum is divided by; by default those that take part here. As in `masked_l1`.
+        total: Steps that the sum is divided by; by default those here. As in `masked_l1`.
 
     Returns:
-        Scalar; 0 (with a graph) where every window is too short.
+        Scalar; 0 (with a graph) where no window has two hours.
     """
-    divisor = max(int(taking_part_B.sum()) if total is None else total, 1)
+    divisor = max(int(steps_B.sum()) if total is None else total, 1)
     error_BR = _over_features((rolled_BRD - target_BRD).abs(), reduction)
-    return torch.where(taking_part_B[:, None], error_BR, 0.0).sum(dim=0).div(divisor).mean()
+    counts_BR = torch.arange(error_BR.shape[1], device=steps_B.device) < steps_B[:, None]
+    return torch.where(counts_BR, error_BR, 0.0).sum().div(divisor)

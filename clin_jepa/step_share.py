@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from clin_jepa.batch import TrajectoryBatch
+from clin_jepa.objective import rollout_steps
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class StepShare:
         scale: Parts that the step is cut into.
         hours: Hours of the whole step that have a next one.
         windows: Windows of the whole step.
-        rollouts: Windows of the whole step that are long enough for a rollout.
+        rollout_steps: Of all rollouts of the whole step.
         uniform_B: Random numbers in [0, 1) of this part's windows, ``[B]``.
         seed: Of what else is drawn at this step, the same on every process.
     """
@@ -40,7 +41,7 @@ class StepShare:
     scale: int
     hours: int
     windows: int
-    rollouts: int
+    rollout_steps: int
     uniform_B: Tensor
     seed: int
 
@@ -61,4 +62,4 @@ class StepShare:
             own: Which windows are this part's.
         """
         uniform_S = torch.rand(len(hours_S), generator=torch.Generator().manual_seed(seed))
-        return cls(parts, int((hours_S - 1).sum()), len(hours_S), int((hours_S > horizon).sum()), uniform_S[own], seed)
+        return cls(parts, int((hours_S - 1).sum()), len(hours_S), int(rollout_steps(hours_S, horizon).sum()), uniform_S[own], seed)

@@ -31,6 +31,7 @@ from clin_jepa.checkpoint import CHECKPOINT_KEY, AtomicCheckpointIO, read_checkp
 from clin_jepa.continuation import check_same_run
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.errors import InputError
+from clin_jepa.grounding import GroundingConfig
 from clin_jepa.module import ClinJEPA, PhasePosition
 from clin_jepa.preemption import LastCheckpoint, StoppedBySignal, checkpoint_of_requeued_job, is_requeued_job
 from clin_jepa.replacing_list import ReplacingList
@@ -81,7 +82,7 @@ class TrainingCLI(LightningCLI):
         parser.link_arguments("model.encoder.base", "data.tokenizer")
         parser.link_arguments("model.encoder.revision", "data.tokenizer_revision")
         parser.link_arguments("data.vocab_size", "model.encoder.vocab_size")
-        parser.link_arguments("model.grounding.weight", "data.values", compute_fn=_asks_for_values)
+        parser.link_arguments(("model.grounding.ahead", "model.grounding.present"), "data.values", compute_fn=_asks_for_values)
         parser.link_arguments("data.variables", "model.variables", apply_on="instantiate")
         parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
@@ -244,8 +245,8 @@ def run_training_cli() -> None:
         )
 
 
-def _asks_for_values(weight: float) -> bool:
-    return weight > 0
+def _asks_for_values(ahead: float, present: float) -> bool:
+    return GroundingConfig(ahead, present).is_on
 
 
 def _started_by_srun() -> bool:

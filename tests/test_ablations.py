@@ -36,9 +36,9 @@ STEPS: dict[str, dict[int, int]] = {
     "no_ema": {1: 3, 2: 9, 5: 8},
     "naive": {2: 20},
     "sft_encoder": {0: 9, 1: 3, 5: 8},
-    **dict.fromkeys(("chained", "chained_h8", "vicreg", "sigreg", "layer_norm", "residual", "no_grounding"), FULL),
+    **dict.fromkeys(("chained", "chained_h8", "vicreg", "sigreg", "layer_norm", "residual", "no_grounding", "horizon_2"), FULL),
 }
-SYNCED = {"full", "no_warmup", "chained", "chained_h8", "vicreg", "sigreg", "layer_norm", "residual", "no_grounding"}
+SYNCED = {"full", "no_warmup", "chained", "chained_h8", "vicreg", "sigreg", "layer_norm", "residual", "no_grounding", "horizon_2"}
 
 Arm = tuple[Run, list[Step]]
 
@@ -167,8 +167,9 @@ def test_chained_differs_in_joint_refinement_s_rollout_alone(trained: Callable[[
     assert found[2].rollout == "chained"
 
 
-def test_horizons_are_two_hours_but_for_chained_h8(trained: Callable[[str], Arm]) -> None:
-    assert {arm: hyper_parameters(trained(arm)[0])["horizon"] for arm in STEPS} == {arm: 8 if arm == "chained_h8" else 2 for arm in STEPS}
+def test_horizons_are_the_curriculum_s_but_where_an_arm_names_its_own(trained: Callable[[str], Arm]) -> None:
+    named = {"chained_h8": 8, "horizon_2": 2}
+    assert {arm: hyper_parameters(trained(arm)[0])["horizon"] for arm in STEPS} == {arm: named.get(arm, 24) for arm in STEPS}
 
 
 @pytest.mark.parametrize("arm", ["vicreg", "sigreg"])

@@ -15,7 +15,7 @@ from tests.test_curriculum_equality import fit_shipped_phase, trained_state
 from tests.training_runs import PHASES, Run, clinjepa, curriculum, differences, differs, merged
 
 NAN = float("nan")
-GROUNDED: dict[str, Any] = {"model": {"grounding": {"weight": 1.0, "horizons": [2, 6]}}}
+GROUNDED: dict[str, Any] = {"model": {"horizon": 3, "grounding": {"ahead": 1.0, "present": 1.0, "horizons": [2, 6]}}}
 TUNING = {"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": 3}}
 
 
@@ -48,6 +48,8 @@ def test_the_loss_by_hand() -> None:
 
     assert silent_heads()(*latents, values, mask_BT).item() == pytest.approx(static + own + next_hour + two_hours)
     assert silent_heads()(*latents[:2], None, values, mask_BT).item() == pytest.approx(static + own)
+    ahead = silent_heads()(*latents, values, mask_BT, present=0.5).item()
+    assert ahead == pytest.approx(0.5 * (static + own) + next_hour + two_hours)
 
 
 def test_parts_of_a_step_add_up_to_its_mean() -> None:
@@ -100,6 +102,18 @@ def test_every_phase_trains_the_heads_and_joint_refinement_moves_the_encoder_oth
     assert not differs(grounded.weights("phase1", "encoder."), in_one_go.weights("phase1", "encoder."))
     assert differs(grounded.weights("phase2", "encoder."), in_one_go.weights("phase2", "encoder."))
     assert not in_one_go.weights(part="grounding.")
+
+
+def test_grounded_in_the_hours_to_come_alone_the_encoder_is_trained_by_them_and_the_heads_of_latents_rest(
+    small_store_path: Path, tmp_path: Path, grounded: Run
+) -> None:
+    ahead = Run(small_store_path, tmp_path / "ahead")
+    over = {"model": {"grounding": {"present": 0.0}, "optimization": {"weight_decay": 0.0}}}
+    assert ahead.fit(curriculum(3, 4, 5), over=merged(GROUNDED, over)) == 0
+
+    assert differs(ahead.weights("phase2", "encoder."), grounded.weights("phase2", "encoder."))
+    for part, moves in (("state.", False), ("static.", False), ("future.", True)):
+        assert differs(ahead.weights("phase1", f"grounding.{part}"), ahead.weights("phase2", f"grounding.{part}")) == moves
 
 
 def test_five_shipped_phases_in_turn_equal_one_go(run: Run, grounded: Run, tmp_path: Path) -> None:
@@ -155,7 +169,8 @@ def test_a_grounded_run_is_evaluated(grounded: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (("--model.grounding.weight", "-1"), "weight must not be negative"),
+    (("--model.grounding.ahead", "-1"), "weights must not be negative"),
+    (("--model.grounding.present", "-0.1"), "weights must not be negative"),
     (("--model.grounding.horizons", "[0]"), "horizons are hours from 1 on"),
 ])  # fmt: skip
 def test_numbers_out_of_range_are_refused(run: Run, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str) -> None:

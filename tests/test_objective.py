@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from clin_jepa.objective import hours_from, masked_l1, rollout_loss, rollout_starts, teacher_forced_loss
+from clin_jepa.objective import hours_from, masked_l1, rollout_loss, rollout_starts, rollout_steps, teacher_forced_loss
 
 # One window, one feature: the states are 1, 2, 4, 7, 11 and the stand-in predictor says "twice the state".
 STATE = torch.tensor([1.0, 2.0, 4.0, 7.0, 11.0]).reshape(1, 5, 1)
@@ -19,15 +19,24 @@ def twice(state_BTD: Tensor) -> Tensor:
 
 def rolled(state_BTD: Tensor, start_B: Tensor, horizon: int, chained: bool, factor: Tensor | float = 2.0) -> Tensor:
     """What the stand-in predicts for the hours after each start: from its own predictions, or from the true states."""
-    true_BRD = hours_from(state_BTD, start_B.clamp(min=0), horizon)
+    true_BRD = hours_from(state_BTD, start_B, horizon)
     if not chained:
         return factor * true_BRD
     return torch.stack([true_BRD[:, 0] * factor**step for step in range(1, horizon + 1)], dim=1)
 
 
-def rollout_of(state_BTD: Tensor, start_B: Tensor, horizon: int, chained: bool, *options: Any, factor: Tensor | float = 2.0) -> Tensor:
-    wanted_BRD = hours_from(state_BTD, start_B.clamp(min=0) + 1, horizon)
-    return rollout_loss(rolled(state_BTD, start_B, horizon, chained, factor), wanted_BRD, start_B >= 0, *options)
+def rollout_of(
+    state_BTD: Tensor,
+    start_B: Tensor,
+    horizon: int,
+    chained: bool,
+    *options: Any,
+    factor: Tensor | float = 2.0,
+    steps: list[int] | None = None,
+) -> Tensor:
+    wanted_BRD = hours_from(state_BTD, start_B + 1, horizon)
+    steps_B = torch.tensor(steps or [horizon] * len(start_B))
+    return rollout_loss(rolled(state_BTD, start_B, horizon, chained, factor), wanted_BRD, steps_B, *options)
 
 
 def rollout(start: int, horizon: int, chained: bool) -> float:
@@ -81,14 +90,20 @@ def test_rollout_with_sum_over_features() -> None:
     assert loss.item() == pytest.approx(4 * 2.0)
 
 
-def test_a_window_that_is_too_short_takes_no_part() -> None:
+def test_a_window_of_one_hour_takes_no_part() -> None:
     state = torch.cat([STATE, 1000.0 + STATE])
-    assert rollout_of(state, torch.tensor([1, -1]), 3, True).item() == pytest.approx(2.0)
+    assert rollout_of(state, torch.tensor([1, 0]), 3, True, steps=[3, 0]).item() == pytest.approx(2.0)
 
 
-def test_where_every_window_is_too_short_the_rollout_is_zero_and_has_a_graph() -> None:
+def test_a_short_window_counts_by_the_steps_that_it_has() -> None:
+    # The second window ends an hour after its start: 2 against 2.
+    state = torch.cat([STATE, STATE])
+    assert rollout_of(state, torch.tensor([1, 0]), 3, True, steps=[3, 1]).item() == pytest.approx((0 + 1 + 5 + 0) / 4)
+
+
+def test_where_no_window_has_two_hours_the_rollout_is_zero_and_has_a_graph() -> None:
     state = STATE.clone().requires_grad_()
-    loss = rollout_of(state, torch.tensor([-1]), 3, True)
+    loss = rollout_of(state, torch.tensor([0]), 3, True, steps=[0])
     loss.backward()
     assert loss.item() == 0.0
     assert torch.equal(state.grad, torch.zeros_like(state))
@@ -115,9 +130,10 @@ def test_starts_leave_room_for_the_horizon_and_reach_every_hour() -> None:
     assert starts.unique().tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("n_hours", "horizon", "expected"), [(3, 2, 0), (2, 2, -1), (1, 1, -1), (2, 1, 0)])
-def test_start_in_a_window_that_just_fits_or_does_not(n_hours: int, horizon: int, expected: int) -> None:
-    assert rollout_starts(torch.tensor([n_hours]), horizon, torch.tensor([0.999])).tolist() == [expected]
+@pytest.mark.parametrize(("n_hours", "horizon", "steps"), [(3, 2, 2), (2, 2, 1), (1, 1, 0), (2, 1, 1)])
+def test_a_window_that_just_fits_or_does_not_is_rolled_out_from_its_first_hour(n_hours: int, horizon: int, steps: int) -> None:
+    assert rollout_starts(torch.tensor([n_hours]), horizon, torch.tensor([0.999])).tolist() == [0]
+    assert rollout_steps(torch.tensor([n_hours]), horizon).tolist() == [steps]
 
 
 @pytest.mark.parametrize("chained", [True, False])
@@ -126,15 +142,15 @@ def test_the_losses_of_parts_add_up_to_that_of_the_whole(chained: bool) -> None:
     state = torch.rand(5, 6, 2, generator=random)
     hours = torch.tensor([6, 2, 3, 5, 2])
     mask = torch.arange(6) < hours[:, None]
-    start = rollout_starts(hours, 2, torch.rand(5, generator=random))
-    totals = int((hours - 1).sum()), int((start >= 0).sum())
+    start, steps = rollout_starts(hours, 2, torch.rand(5, generator=random)), rollout_steps(hours, 2)
+    totals = int((hours - 1).sum()), int(steps.sum())
 
     def losses(part: slice, forced_total: int | None, rollout_total: int | None) -> torch.Tensor:
         inputs, real = state[part], mask[part]
         forced = teacher_forced_loss(twice(inputs), inputs, real, "mean", forced_total)
-        rollout = rollout_of(inputs, start[part], 2, chained, "mean", rollout_total)
+        rollout = rollout_of(inputs, start[part], 2, chained, "mean", rollout_total, steps=steps[part].tolist())
         return torch.stack([forced, rollout])
 
-    # The second part holds no window that is long enough for a rollout.
+    # The second part holds a window that is shorter than the horizon.
     parts = [losses(part, *totals) for part in (slice(0, 1), slice(1, 2), slice(2, 5))]
     torch.testing.assert_close(torch.stack(parts).sum(dim=0), losses(slice(0, 5), None, None))

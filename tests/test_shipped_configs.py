@@ -86,7 +86,8 @@ EXPECTED_ARMS: dict[str, tuple[Callbacks, dict[str, Any]]] = {
     "sigreg": (FULL, {"anti_collapse": {"kind": "sigreg"}}),
     "layer_norm": (FULL, {"normalize_latents": True}),
     "residual": (FULL, {"predictor": {"residual": True}}),
-    "no_grounding": (FULL, {"grounding": {"weight": 0.0}}),
+    "no_grounding": (FULL, {"grounding": {"ahead": 0.0, "present": 0.0}}),
+    "horizon_2": (FULL, {"horizon": 2}),
 }
 
 
@@ -240,12 +241,15 @@ def test_phase_configs_are_the_curriculum_cut_in_five(capsys: pytest.CaptureFixt
     assert start == 1
 
 
-def test_the_published_curriculum_is_the_default_without_grounding(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_published_curriculum_is_the_default_without_grounding_and_with_short_rollouts(capsys: pytest.CaptureFixture[str]) -> None:
     published, default = resolved(capsys, "curriculum_published.yaml"), resolved(capsys, "curriculum.yaml")
 
     assert published["run"] != default["run"]
-    assert published["model"]["grounding"]["weight"] == 0 < default["model"]["grounding"]["weight"]
-    published["run"], published["model"]["grounding"] = default["run"], default["model"]["grounding"]
+    assert published["model"]["grounding"]["ahead"] == published["model"]["grounding"]["present"] == 0
+    assert published["model"]["horizon"] == 2 < default["model"]["horizon"]
+    for ours in ("grounding", "horizon"):
+        published["model"][ours] = default["model"][ours]
+    published["run"] = default["run"]
     assert published == default
 
 
@@ -277,7 +281,7 @@ def test_every_config_trains(name: str, run: Run, in_one_go: Run, tmp_path: Path
     small = write_config(tmp_path / "small.yaml", SMALL_RUNS[name], {"trainer": {"limit_val_batches": 1, "val_check_interval": 2}})
     words: list[str | Path] = ["fit", "--config", name, "--config", small, "--data.store", run.store, "--run", run.folder]
     if name in {f"phase{number}.yaml" for number in range(2, 6)}:
-        words += ["--model.grounding.weight", "0", "--ckpt_path", in_one_go.checkpoint_path(f"phase{int(name[5]) - 1}")]
+        words += ["--model.grounding.ahead", "0", "--ckpt_path", in_one_go.checkpoint_path(f"phase{int(name[5]) - 1}")]
 
     assert clinjepa(*words) == 0
 

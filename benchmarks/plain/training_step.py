@@ -11,7 +11,7 @@ from benchmarks.plain.padded_encoder import PaddedEncoder, texts_of_windows
 from benchmarks.plain.rollout import recomputed_rollouts_of_a_step
 from clin_jepa.batch import TrajectoryBatch
 from clin_jepa.module import ClinJEPA
-from clin_jepa.objective import hours_from, rollout_loss, rollout_starts, teacher_forced_loss
+from clin_jepa.objective import hours_from, rollout_loss, rollout_starts, rollout_steps, teacher_forced_loss
 from clin_jepa.regime import Regime
 
 
@@ -40,14 +40,14 @@ class PlainTraining:
             with torch.no_grad():
                 target_BTD = nn.utils.rnn.pad_sequence(self.target(texts[1::3]).split(batch.n_hours.tolist()), batch_first=True)
         start_B = rollout_starts(batch.n_hours, self.horizon, torch.full((batch.n_windows,), 0.5))
-        first_B = start_B.clamp(min=0)
+        steps_B = rollout_steps(batch.n_hours, self.horizon)
         if regime.rollout == "chained":
-            pred_BTD, rolled_BRD = recomputed_rollouts_of_a_step(self.predictor, static_BD, state_BTD, action_BTD, first_B, self.horizon)
+            pred_BTD, rolled_BRD = recomputed_rollouts_of_a_step(self.predictor, static_BD, state_BTD, action_BTD, start_B, self.horizon)
         else:
             pred_BTD = self.predictor(static_BD, state_BTD, action_BTD)
-            rolled_BRD = hours_from(pred_BTD, first_B, self.horizon)
-        wanted_BRD = hours_from(target_BTD, first_B + 1, self.horizon)
-        loss = teacher_forced_loss(pred_BTD, target_BTD, batch.mask_BT) + rollout_loss(rolled_BRD, wanted_BRD, start_B >= 0)
+            rolled_BRD = hours_from(pred_BTD, start_B, self.horizon)
+        wanted_BRD = hours_from(target_BTD, start_B + 1, self.horizon)
+        loss = teacher_forced_loss(pred_BTD, target_BTD, batch.mask_BT) + rollout_loss(rolled_BRD, wanted_BRD, steps_B)
         self.optimizer.zero_grad()
         loss.backward()
         clip_grad_norm_([*self.encoder.parameters(), *self.predictor.parameters()], 1.0)

@@ -51,7 +51,7 @@ class TrajectoryDataModule(pl.LightningDataModule):
         batch_size: Windows in a batch of one process.
         num_workers: Processes that assemble batches ahead; 0 assembles in the training process.
         token_folder: Where tokens and tokenizers are kept; by default inside the store.
-        values: Whether a batch brings the numbers measured in its hours; set from ``--model.grounding.weight``.
+        values: Whether a batch brings the numbers measured in its hours; set from ``--model.grounding``.
         seed: Seed of the training order; set from ``--seed_everything``.
     """
 

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from clin_jepa.encoder import LOSS_CHUNK, TextEncoder
+from clin_jepa.grounding import GroundingHeads
 from clin_jepa.module import ClinJEPA
 from clin_jepa.planning.saved_activations import Kind, encoder_activations, predictor_activations, recomputed_block
 from clin_jepa.planning.workload import MicroBatch
@@ -24,7 +27,7 @@ class Sizes:
         frozen: Bytes of a frozen base.
         encoder: Parameters that joint refinement trains.
         target: Of the target, kept in float32.
-        predictor: Of the predictor.
+        predictor: Of the predictor and of the grounding heads, where there are any.
         largest_block: Bytes of the encoder's largest block.
         outside_blocks: Bytes of its embeddings, head and last norm.
     """
@@ -50,8 +53,16 @@ def sizes_of(module: ClinJEPA, encoder: TextEncoder, predictor: LatentTrajectory
         frozen = int(in_blocks * _NF4) + (base - in_blocks) * _FLOAT
     layers = len(encoder.causal_lm.get_decoder().layers)
     outside = (base or trained) - in_blocks
-    of_predictor = sum(p.numel() for p in predictor.parameters())
+    of_predictor = sum(p.numel() for p in predictor.parameters()) + _heads(module, encoder.latent_dim)
     return Sizes(frozen, trained, trained, of_predictor, in_blocks // layers * width, outside * width)
+
+
+def _heads(module: ClinJEPA, latent_dim: int) -> int:
+    if not module.grounding_config.is_on:
+        return 0
+    with torch.device("meta"):
+        heads = GroundingHeads(latent_dim, module.predictor_config.width, module.variables, module.grounding_config.horizons)
+    return sum(p.numel() for p in heads.parameters())
 
 
 def held_bytes(module: ClinJEPA, sizes: Sizes, regime: Regime, shards: int = 1, encoder_has_state: bool = False) -> int:
@@ -106,6 +117,6 @@ def activation_bytes(module: ClinJEPA, encoder: TextEncoder, batch: MicroBatch, 
         # Logits of a chunk in the model's format and in float32, their softmax and its gradient.
         passing += LOSS_CHUNK * int(text.vocab_size) * (half + 3 * _FLOAT)
     if regime.objective == "jepa":
-        chained = regime.rollout == "chained"
-        kept += predictor_activations(module.predictor_config, encoder.latent_dim, batch.windows, batch.hours, module.horizon, chained)
+        steps, chained = min(module.horizon, max(batch.hours - 1, 1)), regime.rollout == "chained"
+        kept += predictor_activations(module.predictor_config, encoder.latent_dim, batch.windows, batch.hours, steps, chained)
     return kept + passing

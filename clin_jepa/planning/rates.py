@@ -136,8 +136,10 @@ def measure_rates(
     def predict() -> None:
         predictor(static_BD, state_BTD, state_BTD)
 
+    steps = min(module.horizon, max(hours - 1, 1))
+
     def train_predictor() -> None:
-        forced, rolled, _ = predictor.forward_with_rollouts(static_BD, state_BTD, state_BTD, start_B, module.horizon)
+        forced, rolled, _ = predictor.forward_with_rollouts(static_BD, state_BTD, state_BTD, start_B, steps)
         torch.autograd.backward(forced.square().mean() + rolled.square().mean())
 
     def rollout() -> None:

@@ -17,6 +17,7 @@ from clin_jepa.data.latent_cache import first_text_of_each_page, page_of_text
 from clin_jepa.data.windows import Windowing
 from clin_jepa.encoder import TextEncoder
 from clin_jepa.errors import InputError
+from clin_jepa.grounding import GroundingConfig
 from clin_jepa.language_model import EncoderConfig
 from clin_jepa.module import ClinJEPA
 from clin_jepa.planning.memory import activation_bytes, held_bytes, sizes_of
@@ -119,6 +120,20 @@ def test_the_sizes_of_a_published_model() -> None:
 
     assert (sizes.encoder, sizes.target, sizes.predictor) == (15_335_424, 15_335_424, 92_512_256)
     assert sizes.frozen == 2 * 8_190_735_360  # the model card's 8.2B
+
+
+def test_grounding_heads_count_with_the_predictor() -> None:
+    predictor = PredictorConfig(layers=1, width=32, heads=2, feed_forward=64)
+    encoder = EncoderConfig(vocab_size=2048)
+    plain, grounded = (
+        ClinJEPA(encoder, predictor, grounding=GroundingConfig(ahead=weight, horizons=[6, 24]), variables=["a", "b", "c"])
+        for weight in (0.0, 1.0)
+    )
+    shape = meta_encoder(encoder)
+    sizes = [sizes_of(module, shape, LatentTrajectoryPredictor(shape.latent_dim, predictor)).predictor for module in (plain, grounded)]
+    grounded.configure_model()
+    assert grounded.grounding is not None
+    assert sizes[1] - sizes[0] == sum(p.numel() for p in grounded.grounding.parameters()) > 0
 
 
 def test_the_command_line_prints_a_plan_and_leaves_nothing(
