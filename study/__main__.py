@@ -19,21 +19,18 @@ from data_pipelines.extract import extract
 from study.design import (
     CANDIDATES,
     DATA,
-    DEFAULT,
     DRAWS,
     MAIN_ARMS,
     NEXT_TOKEN_RATE,
-    NEXT_TOKEN_STEPS,
     OTHER_ARMS,
     REFERENCE,
     SEEDS,
-    STEPS,
     TRAINING,
     VALIDATION,
     Arm,
     StudyData,
 )
-from study.results import RESULTS, save_baselines, save_figures
+from study.results import RESULTS, reported_probe, save_baselines, save_figures
 from study.store_view import fold_of_stays, sampled_stays, with_validation_stays, write_view
 from study.write_up import write_up
 
@@ -77,31 +74,33 @@ def _measure(data: StudyData, fold: int, arm: Arm, seed: int, with_baselines: bo
     if figures.is_file() and (baselines.is_file() or not with_baselines):
         return
     store, began, run = _store(data, fold, name), time.monotonic(), _RUNS / name / f"{arm.name}_seed{seed}"
+    log = run.parent / "log.txt"
     if not (run / "trained").is_file():
-        _train(store, name, arm, seed, run)
+        _train(data, store, arm, seed, run, log)
         (run / "trained").touch()
     measured = ("--context_hours", data.context_hours, "--horizon_hours", data.horizon_hours, "--other_contexts", "[]", "--draws", DRAWS)
-    _run("evaluate", "--run", run, "--store", store.path, *measured, "--baselines", "all" if with_baselines else "none")
+    # What no table of the study shows is not measured again for each arm.
+    left_out = () if with_baselines else ("--baselines", "none", "--decoders", "false", "--tuned_encoder", "false")
+    _run(log, "evaluate", "--run", run, "--store", store.path, *measured, *left_out)
     draws = draw_subjects(store.stays, DRAWS, seed=0)
-    save_figures(figures, figures_of_run(measured_run(arm.name, run), draws))
+    save_figures(figures, figures_of_run(measured_run(arm.name, run), draws) | reported_probe(run, draws))
     if with_baselines:
         save_baselines(baselines, run, draws)
     shutil.rmtree(run / "latents", ignore_errors=True)
     print(f"{name}: {arm.name}, seed {seed}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
 
 
-def _train(store: TrajectoryStore, name: str, arm: Arm, seed: int, run: Path) -> None:
-    grounded = arm.base == DEFAULT
-    tuned = _RUNS / name / f"next_token{'_grounded' if grounded else ''}_seed{seed}"
+def _train(data: StudyData, store: TrajectoryStore, arm: Arm, seed: int, run: Path, log: Path) -> None:
+    tuned = run.parent / f"next_token{f'_present_{arm.tuned_present:g}' if arm.tuned_present else ''}_seed{seed}"
     common = ("--config", "encoder/tiny.yaml", "--data.store", store.path, "--seed_everything", seed, "--overwrite", "true", *TRAINING)
     if not (tuned / "checkpoints" / "phase0.ckpt").is_file():
-        phase = json.dumps([{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": NEXT_TOKEN_STEPS}}])
-        over = ("--model.optimization.encoder_lr", NEXT_TOKEN_RATE, "--model.grounding.weight", int(grounded))
-        _run("fit", "--config", "sft.yaml", *common, "--run", tuned, "--trainer.callbacks", phase, *over)
-    weights = ("--model.encoder.weights", tuned / "checkpoints" / "phase0.ckpt", "--model.optimization.total_steps", STEPS)
-    shared = _RUNS / name / f"{REFERENCE.name}_seed{seed}" / "checkpoints" / f"phase{arm.shares}.ckpt"
+        phase = json.dumps([{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": data.next_token_steps}}])
+        over = ("--model.optimization.encoder_lr", NEXT_TOKEN_RATE, "--model.grounding.present", arm.tuned_present)
+        _run(log, "fit", "--config", "sft.yaml", *common, "--run", tuned, "--trainer.callbacks", phase, *over)
+    weights = ("--model.encoder.weights", tuned / "checkpoints" / "phase0.ckpt", "--model.optimization.total_steps", data.steps)
+    shared = run.parent / f"{REFERENCE.name}_seed{seed}" / "checkpoints" / f"phase{arm.shares}.ckpt"
     start = ("--ckpt_path", shared) if shared.is_file() else ()
-    _run("fit", "--config", arm.base, "--config", f"ablations/{arm.config}.yaml", *common, *weights, "--run", run, *start)
+    _run(log, "fit", "--config", arm.base, "--config", f"ablations/{arm.config}.yaml", *common, *weights, "--run", run, *start)
 
 
 def _store(data: StudyData, fold: int, name: str) -> TrajectoryStore:
@@ -116,8 +115,7 @@ def _store(data: StudyData, fold: int, name: str) -> TrajectoryStore:
     return write_view(store, view, with_validation_stays(store, chosen, data.stays["held_out"], seed=1) if data.validation else chosen)
 
 
-def _run(*words: object) -> None:
-    log = _RUNS / "log.txt"
+def _run(log: Path, *words: object) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
         code = clinjepa([str(word) for word in words])

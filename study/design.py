@@ -12,23 +12,26 @@ class Arm:
 
     Args:
         name: In tables and files.
-        base: The curriculum that it is an arm of; one with grounding starts from an encoder that was tuned with it.
+        base: The curriculum that it is an arm of.
         config: Of ``configs/ablations``.
         shares: The phase up to which it does as the reference does, and whose checkpoint it goes on from: that gives the same weights.
+        tuned_present: Weight of ``--model.grounding.present`` in next-token tuning; arms with the same one share it.
     """
 
     name: str
     base: str
     config: str
     shares: int | None = None
+    tuned_present: float = 0.0
 
 
 REFERENCE = Arm("published", PUBLISHED, "full")
+RECOMMENDED = Arm("default", DEFAULT, "full")
 
 # Trained with every seed.
 MAIN_ARMS = (
     REFERENCE,
-    Arm("default", DEFAULT, "full"),
+    RECOMMENDED,
     Arm("no_joint_refinement", PUBLISHED, "no_joint_refinement"),
     Arm("no_ema", PUBLISHED, "no_ema", shares=1),
     Arm("sft_encoder", PUBLISHED, "sft_encoder"),
@@ -49,20 +52,20 @@ OTHER_ARMS = (
 # What might make a better default; they are compared on validation stays.
 CANDIDATES = (
     REFERENCE,
-    Arm("default", DEFAULT, "full"),
+    RECOMMENDED,
+    Arm("default_horizon_2", DEFAULT, "horizon_2"),
+    Arm("default_no_grounding", DEFAULT, "no_grounding"),
+    Arm("default_tuned_with_numbers", DEFAULT, "full", tuned_present=1.0),
+    Arm("default_tuned_lightly", DEFAULT, "full", tuned_present=0.15),
     Arm("default_chained", DEFAULT, "chained"),
-    Arm("default_chained_h8", DEFAULT, "chained_h8"),
     Arm("default_sigreg", DEFAULT, "sigreg"),
     Arm("default_residual", DEFAULT, "residual"),
-    Arm("default_no_joint_refinement", DEFAULT, "no_joint_refinement"),
 )
 
 SEEDS = (0, 1, 2)
 DRAWS = 500
 
-# Sized so that an arm takes about ten minutes on two cores.
-STEPS = 600
-NEXT_TOKEN_STEPS, NEXT_TOKEN_RATE = 400, "1e-3"
+NEXT_TOKEN_RATE = "1e-3"
 TRAINING = (
     "--trainer.accelerator", "cpu", "--trainer.val_check_interval", "200", "--trainer.limit_val_batches", "25",
     "--trainer.enable_model_summary", "false", "--model.optimization.encoder_lr", "3e-5",
@@ -81,6 +84,8 @@ class StudyData:
         folds: Cross-validation: each fold holds out another part of the subjects. 1 keeps the store's own split.
         context_hours: True hours before a forecast.
         horizon_hours: Hours of it.
+        next_token_steps: Optimizer steps of next-token tuning, which arms with the same seed share.
+        steps: Optimizer steps of an arm. With it and its evaluation an arm takes about ten minutes on two cores, all folds together.
         validation: Whether other stays, of the splits that train and tune, stand in for the held-out ones.
     """
 
@@ -91,12 +96,14 @@ class StudyData:
     folds: int
     context_hours: int
     horizon_hours: int
+    next_token_steps: int = 400
+    steps: int = 600
     validation: bool = False
 
 
 DATA = (
     StudyData("cinc_2012", "cinc_2012", "cinc-challenge-2012", {"train": 1000, "tuning": 300, "held_out": 1200}, 1, 12, 36),
     StudyData("cinc_2019", "cinc_2019", "cinc-challenge-2019", {"train": 2500, "tuning": 600, "held_out": 1200}, 1, 12, 24),
-    StudyData("mimic_iv_demo", "mimic_iv", "mimic-iv-demo-2.2", None, 5, 24, 48),
+    StudyData("mimic_iv_demo", "mimic_iv", "mimic-iv-demo-2.2", None, 5, 24, 48, next_token_steps=100, steps=150),
 )
 VALIDATION = tuple(replace(data, name=f"{data.name}_validation", validation=True) for data in DATA if data.stays is not None)

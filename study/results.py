@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clin_jepa.atomic_file import replacing
 from clin_jepa.evaluation.arms import Draws, aurocs
 from clin_jepa.evaluation.predictions_file import read_predictions
-from clin_jepa.evaluation.risk_models import BACKBONE
+from clin_jepa.evaluation.risk_models import BASELINES, REPORTED_PROBE
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -30,9 +30,15 @@ def read_figures(path: Path) -> dict[str, Floats]:
         return {name: content[name].astype(np.float64) for name in content.files}
 
 
+def reported_probe(run: Path, draws: Draws) -> dict[str, Floats]:
+    """Mean AUROCs of the probe as published, on the latents of a run; its other figures are as with any probe."""
+    table = read_predictions(run / "evaluation" / "predictions.parquet").filter(pl.col("model") == REPORTED_PROBE)
+    return {f"{name}, reported probe": value_R for name, value_R in aurocs(table, draws).items() if name.startswith("mean")}
+
+
 def save_baselines(path: Path, run: Path, draws: Draws) -> None:
     """Write the AUROCs of all baselines that a run was evaluated with, under ``model / figure``."""
-    table = read_predictions(run / "evaluation" / "predictions.parquet").filter(pl.col("model") != BACKBONE)
+    table = read_predictions(run / "evaluation" / "predictions.parquet").filter(pl.col("model").is_in(BASELINES))
     found = {
         f"{model} / {name}": value_R
         for (model,), part in table.group_by("model", maintain_order=True)

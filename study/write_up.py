@@ -1,7 +1,7 @@
 """Tables of all arms and baselines, from the results that are there."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from clin_jepa.atomic_file import write_atomically
 from clin_jepa.evaluation.arms import arms_report
 from clin_jepa.evaluation.classification import interval
 from study.design import CANDIDATES, DATA, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
+from study.forest_plot import draw_forest
 from study.results import RESULTS, read_figures
 
 PAGE = Path(__file__).parent.parent / "docs" / "study_tables.md"
@@ -23,7 +24,11 @@ _FORMS = {"drift_percent": "+.0f", "mase": ".3f", "skill": "+.3f", "displacement
 def write_up(data: Iterable[StudyData] = DATA, validation: Iterable[StudyData] = VALIDATION) -> None:
     """Write the tables, and all figures as JSON beside them."""
     figures: dict[str, Any] = {}
-    parts = ["# The study: tables\n\nMade by `make study`; figures are means over seeds, with 95 % intervals over subjects.\n"]
+    about = (
+        "Made by `make study`. A figure is the mean over an arm's seeds, with its 95 % interval over subjects; `seeds` is the standard "
+        "deviation over seeds. A difference is bold where its interval excludes 0; many are shown, and by chance alone one in twenty does."
+    )
+    parts = [f"# The study: tables\n\n{about}\n"]
     parts += _sections(data, figures)
     if found := _sections(validation, figures):
         about = "Stays of the splits that train and tune, none of which is held out above. By these alone the default recipe was chosen."
@@ -81,28 +86,66 @@ def _mean_of(figures: list[dict[str, Floats]]) -> dict[str, Floats]:
 
 
 def _section(data: StudyData, report: Mapping[str, Any], baselines: Mapping[str, Floats]) -> str:
+    """Three tables: figures of each arm, their differences to the reference, and AUROCs by task beside the baselines."""
     names = list(dict.fromkeys(name for content in report.values() for name in content["figures"]))
-    lines = [f"## {data.name}\n"]
-    for name in names:
-        form = next((form for start, form in _FORMS.items() if name.startswith(start)), ".3f")
-        lines += [
-            f"### {name.replace('_', ' ')}\n",
-            f"| arm | seeds | value | std over seeds | minus {REFERENCE.name} |",
-            "|---|---|---|---|---|",
-        ]
+    by_task = [name for name in names if name.startswith("auroc ")]
+    main = [name for name in names if name not in by_task]
+    picture = draw_forest(data.name, report, baselines, PAGE.parent)
+    lines = [f"## {data.name}\n", f"![Figures of each arm with 95 % intervals]({picture.name})\n", *_head("arm", ["seeds", *main])]
+    for arm, content in report.items():
+        cells = [_value(content["figures"].get(name), name) for name in main]
+        lines.append(_row(arm, [str(len(content["seeds"])), *cells]))
+    lines += [*_baseline_rows(baselines, main, skipped=1), f"\nMinus {REFERENCE.name}, paired:\n", *_head("arm", main)]
+    for arm, content in report.items():
+        if arm != REFERENCE.name:
+            lines.append(_row(arm, [_difference(content["figures"].get(name), name) for name in main]))
+    if by_task:
+        lines += ["\nAUROC of each task:\n", *_head("model", [name.removeprefix("auroc ") for name in by_task])]
         for arm, content in report.items():
-            if name in content["figures"]:
-                figure = content["figures"][name]
-                value = f"{_shown(figure['value'], form)} {_between(figure['ci95'], form)}"
-                signed = form if form.startswith("+") else f"+{form}"
-                difference = f"{_shown(figure['minus_reference'], signed)} {_between(figure['minus_reference_ci95'], signed)}"
-                lines.append(f"| {arm} | {len(content['seeds'])} | {value} | {_shown(figure['seed_std'], form)} | {difference} |")
-        for key, value_R in baselines.items():
-            model, _, of = key.partition(" / ")
-            if of == name:
-                lines.append(f"| *{model}* | | {_shown(float(value_R[0]), form)} {_between(interval(value_R[1:]), form)} | | |")
-        lines.append("")
-    return "\n".join(lines)
+            lines.append(_row(arm, [_value(content["figures"].get(name), name) for name in by_task]))
+        lines += _baseline_rows(baselines, by_task)
+    return "\n".join([*lines, ""])
+
+
+def _baseline_rows(baselines: Mapping[str, Floats], names: Sequence[str], skipped: int = 0) -> list[str]:
+    """A row for each baseline that has one of the figures."""
+    rows = []
+    for model in dict.fromkeys(key.partition(" / ")[0] for key in baselines):
+        drawn = [baselines.get(f"{model} / {name}") for name in names]
+        cells = ["" if value_R is None else f"{value_R[0]:.3f} {_between(interval(value_R[1:]), '.3f')}" for value_R in drawn]
+        if any(cells):
+            rows.append(_row(f"*{model}*", [""] * skipped + cells))
+    return rows
+
+
+def _head(first: str, names: Sequence[str]) -> list[str]:
+    return [_row(first, [name.replace("_", " ") for name in names]), "|" + "---|" * (1 + len(names))]
+
+
+def _row(first: str, cells: Sequence[str]) -> str:
+    return f"| {first} | {' | '.join(cells)} |"
+
+
+def _value(figure: Mapping[str, Any] | None, name: str) -> str:
+    if figure is None:
+        return "-"
+    form, spread = _form(name), figure["seed_std"]
+    seeds = "" if spread is None else f"; seeds {_shown(spread, form.lstrip('+'))}"
+    return f"{_shown(figure['value'], form)} {_between(figure['ci95'], form)}{seeds}"
+
+
+def _difference(figure: Mapping[str, Any] | None, name: str) -> str:
+    """In bold where the interval excludes 0."""
+    if figure is None or figure["minus_reference"] is None:
+        return "-"
+    form = f"+{_form(name).lstrip('+')}"
+    pair, value = figure["minus_reference_ci95"], _shown(figure["minus_reference"], form)
+    is_clear = pair is not None and (pair[0] > 0 or pair[1] < 0)
+    return f"{f'**{value}**' if is_clear else value} {_between(pair, form)}"
+
+
+def _form(name: str) -> str:
+    return next((form for start, form in _FORMS.items() if name.startswith(start)), ".3f")
 
 
 def _shown(value: float | None, form: str) -> str:

@@ -1,0 +1,88 @@
+"""A picture of the study's figures: a panel a figure, a row an arm, with intervals."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from clin_jepa.evaluation.classification import interval
+from study.design import RECOMMENDED, REFERENCE
+
+_PANELS = ("drift_percent", "mase", "displacement_ratio", "mean auroc, early events", "mean auroc, binary", "mean auroc, all tasks")
+_TITLES = {
+    "drift_percent": "drift, %\n(less is better)",
+    "mase": "MASE\n(less is better)",
+    "displacement_ratio": "displacement ratio",
+    "mean auroc, early events": "mean AUROC,\nearly events",
+    "mean auroc, binary": "mean AUROC,\nonce a stay",
+    "mean auroc, all tasks": "mean AUROC,\nall tasks",
+}
+_COLOURS = {"reference": "#e08a2c", "default": "#2f7de1", "ablation": "#59636e", "baseline": "#2aa198"}
+_ROW_INCHES = 0.24
+
+
+def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, NDArray[np.float64]], folder: Path) -> Path:
+    """Draw a data set's figures.
+
+    Args:
+        data: Its name.
+        report: From `arms_report`.
+        baselines: AUROCs of baselines in every draw, under ``model / figure``.
+        folder: Where the picture goes.
+
+    Returns:
+        ``study_<data>.png``.
+    """
+    names = [name for start in _PANELS if (name := _named(report, start)) is not None]
+    models = [model for model in dict.fromkeys(key.partition(" / ")[0] for key in baselines) if model != "prevalence"]
+    rows = [*report, *models]
+    plot = Figure(figsize=(2.3 * len(names) + 1.6, _ROW_INCHES * len(rows) + 1.1), dpi=150, layout="constrained")
+    panels = np.atleast_1d(plot.subplots(1, len(names), sharey=True))
+    for axes, name in zip(panels, names, strict=True):
+        for place, row in enumerate(rows):
+            _draw(axes, place, _figure(report, baselines, row, name), _kind(row, report))
+        reference = report[REFERENCE.name]["figures"][name]["value"]
+        axes.axvline(reference, color=_COLOURS["reference"], linewidth=0.8, alpha=0.6, zorder=0)
+        axes.set_title(next(title for start, title in _TITLES.items() if name.startswith(start)), fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.grid(axis="x", alpha=0.25, linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_yticks(range(len(rows)), [row.replace("_", " ") for row in rows])
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    path = folder / f"study_{data}.png"
+    plot.savefig(path, metadata={"Software": None})
+    return path
+
+
+def _named(report: Mapping[str, Any], start: str) -> str | None:
+    """The figure of the reference whose name begins so; the first of several horizons is the longest."""
+    return next((name for name in report[REFERENCE.name]["figures"] if name.startswith(start)), None)
+
+
+def _figure(
+    report: Mapping[str, Any], baselines: Mapping[str, NDArray[np.float64]], row: str, name: str
+) -> tuple[float, Sequence[float] | None] | None:
+    if row in report:
+        figure = report[row]["figures"].get(name)
+        return None if figure is None or figure["value"] is None else (figure["value"], figure["ci95"])
+    value_R = baselines.get(f"{row} / {name}")
+    return None if value_R is None else (float(value_R[0]), interval(value_R[1:]))
+
+
+def _kind(row: str, report: Mapping[str, Any]) -> str:
+    if row not in report:
+        return "baseline"
+    return "reference" if row == REFERENCE.name else "default" if row == RECOMMENDED.name else "ablation"
+
+
+def _draw(axes: Axes, place: int, figure: tuple[float, Sequence[float] | None] | None, kind: str) -> None:
+    if figure is None:
+        return
+    value, pair = figure
+    if pair is not None:
+        axes.plot(pair, [place, place], color=_COLOURS[kind], linewidth=1.6)
+    axes.plot([value], [place], marker="o", markersize=4.5, color=_COLOURS[kind])
