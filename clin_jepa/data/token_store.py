@@ -17,6 +17,7 @@ from clin_jepa.batch import TextSource
 from clin_jepa.data.mapped_folder import MappedFolder, written_once
 from clin_jepa.data.tokenizer import tokenizer_fingerprint
 from clin_jepa.data.trajectory_store import TrajectoryStore
+from clin_jepa.errors import InputError
 
 _FORMAT = 1
 _TEXTS_AT_ONCE = 20_000
@@ -71,7 +72,7 @@ def open_token_store(
         progress: Whether a progress bar is shown.
 
     Raises:
-        InputError: If the tokens are not there yet and the folder cannot be written.
+        InputError: If the tokens are not there yet and the folder cannot be written, or an hour of a stay is missing.
     """
     settings = {
         "format": _FORMAT,
@@ -124,7 +125,7 @@ def _number_texts(store: TrajectoryStore) -> tuple[pl.Series, dict[str, NDArray[
     hours = hours.join(stays.select("stay_id", "stay"), on="stay_id").sort("stay", "hour")
     counted = hours.group_by("stay", maintain_order=True).agg(pl.len().alias("n"), pl.col("hour").max().alias("last"))
     if counted["stay"].to_list() != list(range(len(stays))) or not (counted["n"] == stays["n_hours"]).all():
-        raise ValueError(f"{store.path}: the hours table does not have n_hours rows for each stay")
+        raise InputError(f"{store.path / 'hours'} does not have n_hours rows for each stay: the store is damaged, extract it again")
     rows = pl.concat(
         [
             stays.select("stay", pl.lit(0).alias("kind"), pl.lit(0).cast(pl.Int32).alias("hour"), pl.col("static_text").alias("text")),

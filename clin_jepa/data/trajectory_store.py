@@ -16,7 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from clin_jepa.errors import InputError
 
@@ -105,6 +107,24 @@ class TrajectoryStore:
             InputError: If no file is there or a column is missing.
         """
         return self._scan("labels", ("task", "stay_id", "hour", "label"))
+
+    def check_hours(self, folder: str, stay_N: NDArray[np.int64], hour_N: NDArray[np.int64]) -> None:
+        """Refuse rows of hours that their stays do not have: they would count as those of the next stay.
+
+        Args:
+            folder: Of the table, such as ``values``.
+            stay_N: Row of each one's stay in the table of stays.
+            hour_N: Its hour.
+
+        Raises:
+            InputError: If there is one.
+        """
+        outside_N = (hour_N < 0) | (hour_N >= self.stays["n_hours"].to_numpy()[stay_N])
+        if outside_N.any():
+            raise InputError(
+                f"{self.path / folder}: {int(outside_N.sum())} rows are of hours that their stays do not have (hour {hour_N[outside_N][0]} "
+                "is the first): the store is damaged, extract it again"
+            )
 
     def _scan(self, folder: str, columns: tuple[str, ...]) -> pl.LazyFrame:
         files = sorted((self.path / folder).glob("*.parquet"))

@@ -14,11 +14,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from clin_jepa.evaluation.bootstrap import drawn_times
-from clin_jepa.evaluation.classification import auroc, interval
+from clin_jepa.evaluation.classification import METRICS, Scored, interval, metrics_in_draws
 from clin_jepa.evaluation.displacement import Displacements, ratios
-from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
-from clin_jepa.evaluation.weighted import number_or_none, quotient, weighted_mean
-from data_pipelines.labels import BINARY_TASKS, EARLY_EVENT_TASKS
+from clin_jepa.evaluation.hourly_figures import figures_by_hour, mean_errors
+from clin_jepa.evaluation.weighted import number_or_none
+from data_pipelines.labels import BINARY_TASKS, EARLY_EVENT_TASKS, TASKS
+
+MEAN_AUROCS = {"early events": EARLY_EVENT_TASKS, "binary": BINARY_TASKS, "all tasks": TASKS}
 
 Floats = NDArray[np.float64]
 
@@ -54,9 +56,13 @@ class Draws:
     place: Mapping[int, int]
     times_RS: Floats
 
+    def columns(self, stay_ids: pl.Series) -> NDArray[np.int64]:
+        """Column of each row's subject, ``[N]``."""
+        return np.array([self.place[stay] for stay in stay_ids], dtype=np.int64)
+
     def weights(self, stay_ids: pl.Series) -> Floats:
         """How often each row counts, ``[1 + R, N]``."""
-        weights: Floats = self.times_RS[:, [self.place[stay] for stay in stay_ids]]
+        weights: Floats = self.times_RS[:, self.columns(stay_ids)]
         return weights
 
 
@@ -75,105 +81,126 @@ def draw_subjects(stays: pl.DataFrame, draws: int, seed: int) -> Draws:
     return Draws(place, times_RS)
 
 
-def figures_of_run(run: MeasuredRun, draws: Draws) -> dict[str, Floats]:
+def figures_of_run(
+    run: MeasuredRun,
+    draws: Draws,
+    mean_error: Mapping[str, Floats] | None = None,
+    by_task: Mapping[str, Mapping[str, Floats]] | None = None,
+) -> dict[str, Floats]:
     """Every figure of one run in every draw, ``[1 + R]`` each; NaN where it is undefined.
 
     ``drift_percent``, ``mase`` and ``skill_vs_mean`` at the last forecast hour and ``mase_1h``; ``displacement_ratio``;
-    ``auroc <task>`` of each task, and the means over early event tasks and over binary ones.
+    ``auroc <task>`` of each task, and the means over early event tasks, over binary ones and over all.
+
+    Args:
+        run: The run.
+        draws: Of the subjects.
+        mean_error: From `mean_errors` of these, where they are there already.
+        by_task: From `task_metrics` of these, where they are there already.
     """
-    return {**_drift(run.errors, draws), **_displacement(run.displacements, draws), **aurocs(run.predictions, draws)}
+    errors = _drift(mean_errors(run.errors, draws.weights) if mean_error is None else mean_error)
+    risk = aurocs(run.predictions, draws) if by_task is None else auroc_figures(by_task)
+    return {**errors, **_displacement(run.displacements, draws), **risk}
+
+
+def task_metrics(predictions: pl.DataFrame, draws: Draws, names: Sequence[str] = METRICS) -> dict[str, dict[str, Floats]]:
+    """Metrics of one model on each task, ``[1 + R]`` each.
+
+    Args:
+        predictions: Of one model, as in ``predictions.parquet``.
+        draws: Of the subjects.
+        names: Which metrics.
+    """
+    found = {}
+    for (task,), part in predictions.group_by("task", maintain_order=True):
+        label_N, score_N = part["label"].to_numpy().astype(bool), part["score"].to_numpy()
+        found[str(task)] = metrics_in_draws(Scored(label_N, score_N, draws.columns(part["stay_id"])), draws.times_RS, names)
+    return found
 
 
 def aurocs(predictions: pl.DataFrame, draws: Draws) -> dict[str, Floats]:
-    """AUROC of one model on each task, and the means over early event tasks and over binary ones, ``[1 + R]`` each.
+    """AUROC of one model on each task, and the means over early event tasks, over binary ones and over all, ``[1 + R]`` each.
 
     Args:
         predictions: Of one model, as in ``predictions.parquet``.
         draws: Of the subjects.
     """
-    by_task: dict[str, Floats] = {}
-    for (task,), part in predictions.group_by("task", maintain_order=True):
-        by_task[str(task)] = auroc(part["label"].to_numpy().astype(bool), part["score"].to_numpy(), draws.weights(part["stay_id"]))
-    found = {f"auroc {task}": value_R for task, value_R in by_task.items()}
-    for name, tasks in (("early events", EARLY_EVENT_TASKS), ("binary", BINARY_TASKS)):
-        measured = [by_task[task] for task in tasks if task in by_task]
+    return auroc_figures(task_metrics(predictions, draws, ("auroc",)))
+
+
+def auroc_figures(by_task: Mapping[str, Mapping[str, Floats]]) -> dict[str, Floats]:
+    """As `aurocs`, from `task_metrics`."""
+    found = {f"auroc {task}": of_task["auroc"] for task, of_task in by_task.items()}
+    for name, tasks in MEAN_AUROCS.items():
+        measured = [by_task[task]["auroc"] for task in tasks if task in by_task]
         if measured:
             found[f"mean auroc, {name}"] = np.mean(measured, axis=0)
     return found
 
 
-def compare_arms(runs: Sequence[MeasuredRun], draws: Draws, reference: str) -> dict[str, Any]:
-    """The figures of each arm, and their differences to a reference arm.
-
-    Args:
-        runs: One or more seeds of each arm.
-        draws: Of the subjects.
-        reference: An arm.
-
-    Returns:
-        By arm: ``seeds``, and by figure ``value`` (mean over seeds), ``ci95`` (over subjects, for these seeds), ``seed_std`` (over seeds,
-        for these subjects; None for a single one), ``minus_reference`` and its paired ``minus_reference_ci95``.
-
-    Raises:
-        ValueError: If no run is of the reference arm.
-    """
-    by_arm: dict[str, dict[int, dict[str, Floats]]] = {}
-    for run in runs:
-        by_arm.setdefault(run.arm, {})[run.seed] = figures_of_run(run, draws)
-    return arms_report(by_arm, reference)
-
-
 def arms_report(by_arm: Mapping[str, Mapping[int, Mapping[str, Floats]]], reference: str) -> dict[str, Any]:
-    """As `compare_arms`, from figures that are there already.
+    """The figures of each arm, and their differences to a reference arm.
 
     Args:
         by_arm: Figures, ``[1 + R]`` each, of each seed of each arm, all from the same draws.
         reference: An arm.
+
+    Returns:
+        By arm: ``seeds``, and by figure what `figure_report` gives.
+
+    Raises:
+        ValueError: If no run is of the reference arm.
     """
     if reference not in by_arm:
         raise ValueError(f"no run is of the arm {reference!r}; there are {', '.join(by_arm)}")
-    means = {arm: _mean_over_seeds(list(figures.values())) for arm, figures in by_arm.items()}
+    of_reference = mean_over_seeds(list(by_arm[reference].values()))
     report: dict[str, Any] = {}
-    for arm, figures in means.items():
-        of_figure: dict[str, Any] = {}
-        for name, value_R in figures.items():
-            of_seeds = [float(each[name][0]) for each in by_arm[arm].values()]
-            other_R = means[reference].get(name)
-            difference_R = None if other_R is None or arm == reference else value_R - other_R
-            of_figure[name] = {
-                "value": number_or_none(value_R[0]),
-                "ci95": interval(value_R[1:]),
-                "seed_std": number_or_none(float(np.std(of_seeds, ddof=1))) if len(of_seeds) > 1 else None,
-                "minus_reference": None if difference_R is None else number_or_none(difference_R[0]),
-                "minus_reference_ci95": None if difference_R is None else interval(difference_R[1:]),
-            }
-        report[arm] = {"seeds": sorted(by_arm[arm]), "figures": of_figure}
+    for arm, of_seeds in by_arm.items():
+        names = mean_over_seeds(list(of_seeds.values()))
+        figures = {
+            name: figure_report([each[name] for each in of_seeds.values()], None if arm == reference else of_reference.get(name))
+            for name in names
+        }
+        report[arm] = {"seeds": sorted(of_seeds), "figures": figures}
     return report
 
 
-def _mean_over_seeds(figures: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+def figure_report(of_seeds: Sequence[Floats], reference_R: Floats | None = None) -> dict[str, Any]:
+    """One figure of one arm.
+
+    Args:
+        of_seeds: The figure of each seed, ``[1 + R]``.
+        reference_R: That of the reference arm; None for the reference itself.
+
+    Returns:
+        ``value`` (mean over seeds), ``ci95`` (over subjects, for these seeds), ``seed_std`` (over seeds, for these subjects; None for a
+        single one), ``minus_reference`` and its paired ``minus_reference_ci95``.
+
+    >>> figure_report([np.array([1.0, 0.0, 2.0]), np.array([3.0, 2.0, 4.0])])["value"]
+    2.0
+    """
+    value_R = np.mean(of_seeds, axis=0)
+    difference_R = None if reference_R is None else value_R - reference_R
+    return {
+        "value": number_or_none(value_R[0]),
+        "ci95": interval(value_R[1:]),
+        "seed_std": number_or_none(float(np.std([float(each[0]) for each in of_seeds], ddof=1))) if len(of_seeds) > 1 else None,
+        "minus_reference": None if difference_R is None else number_or_none(difference_R[0]),
+        "minus_reference_ci95": None if difference_R is None else interval(difference_R[1:]),
+    }
+
+
+def mean_over_seeds(figures: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
     """Of the figures that every seed has."""
     names = [name for name in figures[0] if all(name in each for each in figures)]
     return {name: np.mean([each[name] for each in figures], axis=0) for name in names}
 
 
-def _drift(errors: pl.DataFrame, draws: Draws) -> dict[str, Floats]:
-    last = int(errors["hour"].max() or 1)  # type: ignore[arg-type]
-    # The windows are the same for every forecast and hour.
-    ordered = errors.filter(pl.col("hour").is_in([1, last])).sort("forecast", "hour", "stay_id", "start")
-    parts = ordered.partition_by("forecast", "hour", as_dict=True)
-    weight_RN = draws.weights(parts[TRUE_ACTIONS, last]["stay_id"])
-
-    def mean(forecast: str, hour: int) -> Floats:
-        return weighted_mean(parts[forecast, hour]["l1"].to_numpy().astype(np.float64), weight_RN)
-
-    first_R, last_R, copied_R = mean(TRUE_ACTIONS, 1), mean(TRUE_ACTIONS, last), mean(COPY_FORWARD, last)
-    return {
-        f"drift_percent {last} h": 100 * (quotient(last_R, first_R) - 1),
-        f"mase {last} h": quotient(last_R, copied_R),
-        f"skill_vs_mean {last} h": 1 - quotient(last_R, mean(TRAINING_MEAN, last)),
-        "mase 1 h": quotient(first_R, mean(COPY_FORWARD, 1)),
-    }
+def _drift(mean_error: Mapping[str, Floats]) -> dict[str, Floats]:
+    by_hour = figures_by_hour(mean_error)
+    last = by_hour["l1"].shape[1]
+    at_the_end = {f"{name} {last} h": by_hour[name][:, -1] for name in ("drift_percent", "mase", "skill_vs_mean")}
+    return {**at_the_end, "mase 1 h": by_hour["mase"][:, 0]}
 
 
 def _displacement(table: pl.DataFrame, draws: Draws) -> dict[str, Floats]:

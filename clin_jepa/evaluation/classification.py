@@ -3,10 +3,10 @@
 Every metric takes weights: in a bootstrap draw a subject counts as often as it was drawn. So the scores are sorted once for all draws.
 """
 
-# Shapes: N rows, R draws, G groups of equal scores, K bins of probability.
+# Shapes: N rows, M events, R draws, S subjects, G groups of equal scores, K bins of probability.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from clin_jepa.evaluation.weighted import quotient, weighted_mean
 
 METRICS = ("auroc", "auprc", "brier", "ece")
 _BINS = 10
-# Numbers of weights and their sums that are held at a time.
-_VALUES = 1 << 24
+# Numbers of weights and their sums that are held at a time; few enough for a cache.
+_VALUES = 1 << 20
 
 Floats = NDArray[np.float64]
 
@@ -52,10 +52,8 @@ def auroc(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Flo
     >>> auroc(np.array([False, True, True]), np.array([0.2, 0.2, 0.9]), np.ones((1, 3))).tolist()
     [0.75]
     """
-    event_RG, other_RG = _by_score(label_N, score_N, weight_RN)
-    below_RG = np.cumsum(other_RG, axis=1) - other_RG
-    ahead_R = (event_RG * (below_RG + 0.5 * other_RG)).sum(axis=1)
-    return quotient(ahead_R, event_RG.sum(axis=1) * other_RG.sum(axis=1))
+    ranked = _ranked(label_N, score_N)
+    return _areas(ranked, weight_RN[:, ranked.order_N])[0]
 
 
 def auprc(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Floats:
@@ -64,11 +62,8 @@ def auprc(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Flo
     >>> auprc(np.array([False, True, True]), np.array([0.5, 0.2, 0.9]), np.ones((1, 3))).round(4).tolist()
     [0.8333]
     """
-    event_RG, other_RG = (part_RG[:, ::-1] for part_RG in _by_score(label_N, score_N, weight_RN))
-    found_RG = np.cumsum(event_RG, axis=1)
-    named_RG = found_RG + np.cumsum(other_RG, axis=1)
-    precision_RG = np.divide(found_RG, named_RG, out=np.zeros_like(found_RG), where=named_RG > 0)
-    return quotient((event_RG * precision_RG).sum(axis=1), event_RG.sum(axis=1))
+    ranked = _ranked(label_N, score_N)
+    return _areas(ranked, weight_RN[:, ranked.order_N])[1]
 
 
 def brier(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Floats:
@@ -86,8 +81,7 @@ def expected_calibration_error(label_N: NDArray[np.bool_], score_N: Floats, weig
     >>> expected_calibration_error(np.array([True, False]), np.array([0.6, 0.62]), np.ones((1, 2))).round(4).tolist()
     [0.11]
     """
-    bin_N = np.minimum((score_N * _BINS).astype(np.int64), _BINS - 1)
-    of_bin_NK = np.eye(_BINS)[bin_N]
+    of_bin_NK = np.eye(_BINS)[_bins(score_N)]
     gap_RK = weight_RN @ (of_bin_NK * (score_N - label_N)[:, None])
     return quotient(np.abs(gap_RK).sum(axis=1), weight_RN.sum(axis=1))
 
@@ -110,11 +104,47 @@ def drawn_metrics(scored: Scored, draws: int = 500, seed: int = 0) -> dict[str, 
         draws: Number of draws, R.
         seed: Seed of the draws.
     """
+    subjects, column_N = np.unique(scored.subject_N, return_inverse=True)
+    return metrics_in_draws(replace(scored, subject_N=column_N), drawn_times(len(subjects), draws, seed).numpy())
+
+
+def metrics_in_draws(scored: Scored, times_RS: Floats, names: Sequence[str] = METRICS) -> dict[str, Floats]:
+    """Metrics in draws that are there already, ``[R]`` each; NaN where a metric is undefined.
+
+    Args:
+        scored: Rows and scores; ``subject_N`` are columns of the draws.
+        times_RS: How often each subject counts, ``[R, S]``.
+        names: Which of `METRICS`.
+
+    >>> scored = Scored(np.array([False, True, True]), np.array([0.2, 0.2, 0.9]), np.array([0, 1, 2]))
+    >>> metrics_in_draws(scored, np.array([[1.0, 1.0, 1.0], [1.0, 2.0, 0.0]]), ["auroc"])["auroc"].tolist()
+    [0.75, 0.5]
+    """
+    found: dict[str, Floats] = {}
+    if {"auroc", "auprc"} & set(names):
+        ranked = _ranked(scored.label_N, scored.score_N)
+        column_N = scored.subject_N[ranked.order_N]
+        at_once = max(1, _VALUES // max(1, len(column_N)))
+        parts = [_areas(ranked, times_RS[first : first + at_once][:, column_N]) for first in range(0, len(times_RS), at_once)]
+        found["auroc"], found["auprc"] = (np.concatenate(area) for area in zip(*parts, strict=True))
+    # What is a sum over rows is a sum over subjects too.
+    n_subjects = times_RS.shape[1]
+    rows_R = times_RS @ np.bincount(scored.subject_N, minlength=n_subjects).astype(np.float64)
+    if "brier" in names:
+        found["brier"] = quotient(times_RS @ np.bincount(scored.subject_N, (scored.score_N - scored.label_N) ** 2, n_subjects), rows_R)
+    if "ece" in names:
+        bin_N = scored.subject_N * _BINS + _bins(scored.score_N)
+        gap_SK = np.bincount(bin_N, scored.score_N - scored.label_N, n_subjects * _BINS).reshape(n_subjects, _BINS)
+        found["ece"] = quotient(np.abs(times_RS @ gap_SK).sum(axis=1), rows_R)
+    return {name: found[name] for name in names}
+
+
+def drawn_prevalence(scored: Scored, draws: int = 500, seed: int = 0) -> Floats:
+    """Share of events among the rows in the draws of `drawn_metrics`, ``[R]``; arguments as there."""
     subjects, subject_N = np.unique(scored.subject_N, return_inverse=True)
     times_RS = drawn_times(len(subjects), draws, seed).numpy()
-    at_once = max(1, _VALUES // max(1, len(subject_N)))
-    parts = [_metrics(scored, times_RS[first : first + at_once][:, subject_N]) for first in range(0, draws, at_once)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in METRICS}
+    events_S, rows_S = np.bincount(subject_N, weights=scored.label_N), np.bincount(subject_N).astype(np.float64)
+    return quotient(times_RS @ events_S, times_RS @ rows_S)
 
 
 def interval(value_R: Floats) -> tuple[float, float] | None:
@@ -140,17 +170,59 @@ def paired_differences(drawn: Mapping[str, Floats], other: Mapping[str, Floats])
     return {name: interval(drawn[name] - other[name]) for name in METRICS}
 
 
+def _bins(score_N: Floats) -> NDArray[np.int64]:
+    return np.minimum((score_N * _BINS).astype(np.int64), _BINS - 1)
+
+
 def _metrics(scored: Scored, weight_RN: Floats) -> dict[str, Floats]:
     given = (scored.label_N, scored.score_N, weight_RN)
     return {"auroc": auroc(*given), "auprc": auprc(*given), "brier": brier(*given), "ece": expected_calibration_error(*given)}
 
 
-def _by_score(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> tuple[Floats, Floats]:
-    """Weight of events and of other rows at each distinct score, ascending, ``[R, G]`` each."""
+@dataclass(frozen=True)
+class _Ranked:
+    """Rows by ascending score, and the groups of equal scores that hold an event.
+
+    Args:
+        order_N: The rows in this order.
+        event_M: Places of the events in it, M of them.
+        group_G: Where the events of each group begin among the events.
+        first_G: Place of each group's first row.
+        last_G: Place of its last row.
+    """
+
+    order_N: NDArray[np.int64]
+    event_M: NDArray[np.int64]
+    group_G: NDArray[np.int64]
+    first_G: NDArray[np.int64]
+    last_G: NDArray[np.int64]
+
+
+def _ranked(label_N: NDArray[np.bool_], score_N: Floats) -> _Ranked:
     order_N = np.argsort(score_N, kind="stable")
-    first_G = np.flatnonzero(np.diff(score_N[order_N], prepend=np.nan) != 0)
-    weight_RN, label_N = weight_RN[:, order_N], label_N[order_N]
-    if not len(first_G):
-        return np.zeros((len(weight_RN), 0)), np.zeros((len(weight_RN), 0))
-    event_RG = np.add.reduceat(weight_RN * label_N, first_G, axis=1)
-    return event_RG, np.add.reduceat(weight_RN, first_G, axis=1) - event_RG
+    begins_N = np.diff(score_N[order_N], prepend=np.nan) != 0
+    first, event_M = np.flatnonzero(begins_N), np.flatnonzero(label_N[order_N])
+    group_M = np.cumsum(begins_N)[event_M] - 1
+    group, first_event = np.unique(group_M, return_index=True)
+    return _Ranked(order_N, event_M, first_event, first[group], np.append(first, len(order_N))[group + 1] - 1)
+
+
+def _areas(ranked: _Ranked, weight_RN: Floats) -> tuple[Floats, Floats]:
+    """Area under the ROC curve and average precision, ``[R]`` each, of rows by ascending score.
+
+    Only at scores of events does either area grow, so only there are sums taken apart.
+    """
+    if not len(ranked.event_M):
+        nothing_R = np.full(len(weight_RN), np.nan)
+        return nothing_R, nothing_R
+    event_RG = np.add.reduceat(weight_RN[:, ranked.event_M], ranked.group_G, axis=1)
+    total_RN = np.cumsum(weight_RN, axis=1)
+    up_to_RG = total_RN[:, ranked.last_G]
+    below_RG = total_RN[:, ranked.first_G] - weight_RN[:, ranked.first_G]
+    event_below_RG = np.cumsum(event_RG, axis=1) - event_RG
+    other_below_RG, other_RG = below_RG - event_below_RG, up_to_RG - below_RG - event_RG
+    event_R, all_R = event_RG.sum(axis=1), total_RN[:, -1]
+    ahead_R = (event_RG * (other_below_RG + 0.5 * other_RG)).sum(axis=1)
+    found_RG, named_RG = event_R[:, None] - event_below_RG, all_R[:, None] - below_RG
+    precision_RG = np.divide(found_RG, named_RG, out=np.zeros_like(found_RG), where=named_RG > 0)
+    return quotient(ahead_R, event_R * (all_R - event_R)), quotient((event_RG * precision_RG).sum(axis=1), event_R)

@@ -1,25 +1,43 @@
 """Hold several evaluated runs side by side: ``clinjepa compare``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
+from tqdm import tqdm
 
-from clin_jepa.atomic_file import write_atomically, write_parquet_atomically
-from clin_jepa.data.trajectory_store import TrajectoryStore
+from clin_jepa.atomic_file import replacing, write_atomically
 from clin_jepa.errors import InputError
-from clin_jepa.evaluation.arms import MeasuredRun, compare_arms, draw_subjects
-from clin_jepa.evaluation.metrics_file import check_values, read_metrics
+from clin_jepa.evaluation.arms import Draws, MeasuredRun, draw_subjects
+from clin_jepa.evaluation.comparison import ByArm, arms_section, baselines_section, tasks_section, with_counts
+from clin_jepa.evaluation.evaluated_runs import EvaluatedRun, evaluated_runs, run_config, store_of
+from clin_jepa.evaluation.metrics_file import check_values
 from clin_jepa.evaluation.predictions_file import read_predictions
-from clin_jepa.evaluation.risk_models import BACKBONE
+from clin_jepa.evaluation.risk_models import BACKBONE, BASELINES
+from clin_jepa.evaluation.run_figures import RiskFigures, RunFigures, risk_figures, run_figures
+from clin_jepa.evaluation.run_settings import settings_by_value
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+# What runs must share: the rows that each table is of.
+_ROWS = {
+    "errors": ["stay_id", "start"],
+    "displacements": ["stay_id", "start", "is_worse"],
+    "predictions": ["task", "stay_id", "hour"],
+}
 
 
-def compare(runs: Sequence[str], output: str | Path, reference: str | None = None, draws: int = 500, seed: int = 0) -> Path:
+def compare(
+    runs: Sequence[str],
+    output: str | Path,
+    reference: str | None = None,
+    highlight: Sequence[str] = (),
+    draws: int = 500,
+    seed: int = 0,
+    store: str | Path | None = None,
+) -> Path:
     """Write ``metrics.json``, ``predictions.parquet`` and ``report.html`` of several arms, with intervals of paired differences.
 
     Args:
@@ -27,8 +45,10 @@ def compare(runs: Sequence[str], output: str | Path, reference: str | None = Non
             of, by default the folder's name without a trailing ``_seed0``.
         output: Folder for the results.
         reference: Arm that the others are held against; by default that of the first run.
+        highlight: Arms that plots show in colour, six at most; by default the first ones. Tables hold all.
         draws: Bootstrap draws, by subject.
         seed: Of the draws.
+        store: Trajectory store that the runs were evaluated on, where it is not one that they were trained on.
 
     Returns:
         The report.
@@ -36,56 +56,32 @@ def compare(runs: Sequence[str], output: str | Path, reference: str | None = Non
     Raises:
         InputError: If a run was not evaluated, or runs were measured on other stays, windows or rows.
     """
+    # Plots and templates come with the evaluation extra.
+    from clin_jepa.evaluation.arm_lines import MOST_COLOURED
+    from clin_jepa.evaluation.comparison_report import write_comparison
+
     if not runs:
         raise InputError("nothing to compare: give folders of evaluated runs with --runs")
-    named = [_arm_and_folder(given) for given in runs]
-    metrics = [read_metrics(folder / "evaluation" / "metrics.json") for _, folder in named]
-    measured = [measured_run(arm, folder) for arm, folder in named]
-    _check_same_rows(named, metrics, measured)
-    reference = reference or named[0][0]
-    if reference not in (arms := [arm for arm, _ in named]):
-        raise InputError(f"--reference {reference}: no run is of that arm; there are {', '.join(dict.fromkeys(arms))}")
-    store = TrajectoryStore(_config(named[0][1])["data"]["store"])
-    report = {
-        "schema_version": SCHEMA_VERSION,
-        "reference": reference,
-        "draws": draws,
-        "dataset": metrics[0]["dataset"],
-        "split": metrics[0]["run"]["split"],
-        "context_hours": metrics[0]["drift"]["context_hours"],
-        "horizon_hours": metrics[0]["drift"]["horizon_hours"],
-        "n_windows": metrics[0]["drift"]["n_windows"],
-        "arms": compare_arms(measured, draw_subjects(store.stays, draws, seed), reference),
-        "baselines": _baselines(next((content for content in metrics if content.get("baselines")), {})),
-    }
+    if len(highlight) > MOST_COLOURED:
+        raise InputError(f"--highlight names {len(highlight)} arms: more than {MOST_COLOURED} colours are not told apart")
+    evaluated = evaluated_runs(runs)
+    arms = list(dict.fromkeys(run.arm for run in evaluated))
+    reference = reference or arms[0]
+    for option, given in (("reference", [reference]), ("highlight", highlight)):
+        if unknown := [arm for arm in given if arm not in arms]:
+            raise InputError(f"--{option} {', '.join(unknown)}: no run is of that arm; there are {', '.join(arms)}")
+    evaluated.sort(key=lambda run: run.arm != reference)
+    drawn = draw_subjects(store_of(evaluated, store).stays, draws, seed)
+    by_arm, sources = _figures(evaluated, drawn), _baseline_sources(evaluated)
+    baselines = {model: risk_figures(run.predictions().filter(pl.col("model") == model).collect(), drawn) for model, run in sources.items()}
+    report = _report(evaluated, by_arm, baselines, reference, draws)
     check_values(report)
     folder = Path(output)
     write_atomically(folder / "metrics.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
-    table = pl.concat([run.predictions.with_columns(model=pl.lit(f"{run.arm}, seed {run.seed}")) for run in measured])
-    write_parquet_atomically(table, folder / "predictions.parquet")
-    # Plots and templates come with the evaluation extra.
-    from clin_jepa.evaluation.comparison_report import write_comparison
-
-    page = write_comparison(report, folder / "report.html")
+    _write_predictions(evaluated, sources, folder / "predictions.parquet")
+    page = write_comparison(report, by_arm, baselines, folder / "report.html", highlight)
     print(f"metrics: {folder / 'metrics.json'}\nreport:  {page}")
     return page
-
-
-def _arm_and_folder(given: str) -> tuple[str, Path]:
-    arm, sign, folder = given.rpartition("=")
-    if sign:
-        return arm, Path(folder)
-    name = Path(given).resolve().name
-    base, _, number = name.rpartition("_seed")
-    return (base if base and number.isdigit() else name), Path(given)
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.yaml"
-    if not path.is_file():
-        raise InputError(f"{folder} is not a run folder (no config.yaml in it): give folders that 'clinjepa fit --run' named")
-    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return config
 
 
 def measured_run(arm: str, folder: Path) -> MeasuredRun:
@@ -106,25 +102,75 @@ def measured_run(arm: str, folder: Path) -> MeasuredRun:
             raise InputError(f"{path} is missing: run 'clinjepa evaluate --run {folder}' with this version")
         tables[name] = pl.read_parquet(path)
     predictions = read_predictions(output / "predictions.parquet").filter(pl.col("model") == BACKBONE)
-    return MeasuredRun(
-        arm, int(_config(folder).get("seed_everything") or 0), tables["rollout_errors"], tables["displacements"], predictions
+    seed = int(run_config(folder).get("seed_everything") or 0)
+    return MeasuredRun(arm, seed, tables["rollout_errors"], tables["displacements"], predictions)
+
+
+def _figures(evaluated: Sequence[EvaluatedRun], draws: Draws) -> dict[str, dict[int, RunFigures]]:
+    """The figures of each seed of each arm; the rows of one run are held at a time."""
+    by_arm: dict[str, dict[int, RunFigures]] = {}
+    expected: dict[str, pl.DataFrame] = {}
+    for run in tqdm(evaluated, desc="figures", unit="run"):
+        measured = measured_run(run.arm, run.folder)
+        for name, columns in _ROWS.items():
+            rows = getattr(measured, name).select(columns).unique().sort(columns)
+            if not expected.setdefault(name, rows).equals(rows):
+                first = evaluated[0].folder
+                raise InputError(f"{run.folder} and {first} were measured on other windows or rows: evaluate both with the same options")
+        spread = run.metrics["collapse"]["phases"][-1]["measures"]["mean_absolute_deviation"]
+        by_arm.setdefault(run.arm, {})[run.seed] = run_figures(measured, draws, spread)
+    return by_arm
+
+
+def _baseline_sources(evaluated: Sequence[EvaluatedRun]) -> dict[str, EvaluatedRun]:
+    """For each baseline the first run that was evaluated with it; it is the same for every run on a store."""
+    found = {model: [run for run in evaluated if model in run.metrics.get("baselines", {})] for model in BASELINES}
+    return {model: runs[0] for model, runs in found.items() if runs}
+
+
+def _write_predictions(evaluated: Sequence[EvaluatedRun], sources: Mapping[str, EvaluatedRun], path: Path) -> None:
+    """The scores of all backbones and baselines; written as they are read, so that they need not fit into memory."""
+    backbones = [run.predictions().filter(pl.col("model") == BACKBONE).with_columns(model=pl.lit(run.name)) for run in evaluated]
+    baselines = [run.predictions().filter(pl.col("model") == model) for model, run in sources.items()]
+    with replacing(path) as partial:
+        pl.concat([*backbones, *baselines]).sink_parquet(partial)
+
+
+def _report(
+    evaluated: Sequence[EvaluatedRun], by_arm: ByArm, baselines: Mapping[str, RiskFigures], reference: str, draws: int
+) -> dict[str, Any]:
+    # Templates come with the evaluation extra.
+    from clin_jepa.evaluation.cohort_flow import cohort_flow
+
+    first, runs = evaluated[0].metrics, {run.name: run.metrics["run"] for run in evaluated}
+    return with_counts(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "reference": reference,
+            "draws": draws,
+            "dataset": first["dataset"],
+            "split": first["run"]["split"],
+            **{name: first["drift"][name] for name in ("context_hours", "horizon_hours", "n_windows", "n_stays")},
+            "geometry": {
+                name: value for name, value in first.get("geometry", {}).items() if name.startswith("n_") or name == "unavailable"
+            },
+            "arms": arms_section(by_arm, reference),
+            "baselines": baselines_section(baselines, by_arm, reference),
+            "tasks": tasks_section(first.get("tasks", {}), by_arm, baselines, reference),
+            "cohort": cohort_flow(first),
+            "runs": {run.name: _about(run) for run in evaluated},
+            "settings": settings_by_value({name: of_run.get("settings", {}) for name, of_run in runs.items()}),
+            "versions": settings_by_value({name: of_run.get("versions", {}) for name, of_run in runs.items()}),
+        }
     )
 
 
-def _check_same_rows(named: Sequence[tuple[str, Path]], metrics: Sequence[dict[str, Any]], measured: Sequence[MeasuredRun]) -> None:
-    first = named[0][1]
-    for (_, folder), content, run in zip(named[1:], metrics[1:], measured[1:], strict=True):
-        if content["dataset"].get("content_hash") != metrics[0]["dataset"].get("content_hash"):
-            raise InputError(f"{folder} was measured on another store than {first}: evaluate both with the same --store")
-        for name, columns in (("errors", ["stay_id", "start"]), ("predictions", ["task", "stay_id", "hour"])):
-            mine, theirs = (getattr(each, name).select(columns).unique().sort(columns) for each in (run, measured[0]))
-            if not mine.equals(theirs):
-                raise InputError(f"{folder} and {first} were measured on other windows or rows: evaluate both with the same options")
-
-
-def _baselines(metrics: dict[str, Any]) -> dict[str, Any]:
-    """AUROC of each baseline on each task, which is the same for every run on a store."""
+def _about(run: EvaluatedRun) -> dict[str, Any]:
+    of_run, encoder = run.metrics["run"], run.metrics["encoder"]
     return {
-        model: {task: {"value": figures["auroc"], "ci95": figures["ci95"]["auroc"]} for task, figures in tasks.items()}
-        for model, tasks in metrics.get("baselines", {}).items()
+        "arm": run.arm,
+        "seed": run.seed,
+        **{name: of_run.get(name) for name in ("name", "checkpoint", "phase", "step", "predictor_parameters")},
+        "encoder_parameters": encoder.get("trained_parameters"),
+        "encoder_fingerprint": encoder.get("fingerprint"),
     }

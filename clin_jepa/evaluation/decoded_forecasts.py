@@ -20,6 +20,7 @@ from clin_jepa.evaluation.classification import interval
 from clin_jepa.evaluation.drift import HORIZONS, report_hours
 from clin_jepa.evaluation.numeric_grid import NumericGrid, newest_measurement
 from clin_jepa.evaluation.probe import Probe, ProbeConfig, fit_probe
+from clin_jepa.evaluation.rank_correlation import rank_correlations
 from clin_jepa.evaluation.rollout_errors import WindowBatches, roll_out, split_hours
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.weighted import number_or_none, quotient, weighted_mean
@@ -34,6 +35,12 @@ VARIABLES = (
 # Fewer measurements of a split than these, and a variable has no decoder.
 _FEWEST = {"train": 100, "tuning": 20}
 _MOST_TRAINING_HOURS = 20_000
+
+FIGURES = ("mae", "mae_true_latent", "mase", "spearman")
+# A rank correlation of fewer hours says nothing.
+_FEWEST_RANKED = 3
+# Numbers of weights that are held at a time.
+_VALUES = 1 << 24
 
 Floats = NDArray[np.float64]
 
@@ -107,7 +114,7 @@ def decoded_report(
     Returns:
         By variable: ``horizons``, each of which stands for the hours since the one before it, since laboratory values are few in any one
         hour; and, a list over them each, ``n`` (hours of windows in which it was measured), ``mae``, ``mae_true_latent``, ``mase`` (over
-        the last measured value), ``spearman`` and ``ci95`` of ``mae`` and ``mase``; or ``{"unavailable": why}``.
+        the last measured value), ``spearman``, and ``ci95`` of each; or ``{"unavailable": why}``. A figure that is undefined is None.
     """
     report: dict[str, Any] = {}
     decoders: dict[int, Decoder] = {}
@@ -135,10 +142,10 @@ def decoded_report(
             truth_M, forecast_M, from_truth_M = (
                 table_VNH[place, :, first:last].flatten() for table_VNH in (truth_VNH, forecast_VNH, from_truth_VNH)
             )
-            copied_M, weight_RM = copied_VN[place].repeat(last - first), weight_RN.repeat(last - first, axis=1)
-            figures.append(_figures(truth_M, forecast_M, from_truth_M, copied_M, weight_RM))
+            copied_M, window_M = copied_VN[place].repeat(last - first), np.arange(len(windows)).repeat(last - first)
+            figures.append(_figures(truth_M, forecast_M, from_truth_M, copied_M, window_M, weight_RN))
         entry: dict[str, Any] = {name: [each[name] for each in figures] for name in figures[0] if name != "ci95"}
-        entry["ci95"] = {name: [each["ci95"][name] for each in figures] for name in ("mae", "mase")}
+        entry["ci95"] = {name: [each["ci95"][name] for each in figures] for name in FIGURES}
         report[grid.variables[column]] = {"horizons": hours, **entry}
     return report
 
@@ -174,28 +181,38 @@ def _last_known(grid: NumericGrid, column: int, last_N: NDArray[np.int64], other
     return np.where(newest_N >= 0, grid.value_HV[newest_N, column], otherwise).astype(np.float64)
 
 
-def _figures(truth_N: Floats, forecast_N: Floats, from_truth_N: Floats, copied_N: Floats, weight_RN: Floats) -> dict[str, Any]:
-    known_N = np.isfinite(truth_N)
-    count = int(known_N.sum())
-    if not count:
-        return {"n": 0, "mae": None, "mae_true_latent": None, "mase": None, "spearman": None, "ci95": {"mae": None, "mase": None}}
-    truth, weight_RM = truth_N[known_N], weight_RN[:, known_N]
-    error, plain, copied = (np.abs(value[known_N] - truth) for value in (forecast_N, from_truth_N, copied_N))
-    mae_R = weighted_mean(error, weight_RM)
-    mase_R = quotient(mae_R, weighted_mean(copied, weight_RM))
+def _figures(
+    truth_M: Floats, forecast_M: Floats, from_truth_M: Floats, copied_M: Floats, window_M: NDArray[np.int64], weight_RN: Floats
+) -> dict[str, Any]:
+    """Each of `FIGURES` over the hours in which the variable was measured, their number, and intervals.
+
+    Args:
+        truth_M: What was measured in each hour of the windows; NaN where nothing was.
+        forecast_M: What the decoder reads out of the rollout.
+        from_truth_M: What it reads out of the true latent.
+        copied_M: The last measured value.
+        window_M: Window of each hour.
+        weight_RN: How often each window counts; once each in row 0, which is the figure itself.
+    """
+    known_M = np.isfinite(truth_M)
+    truth_M, forecast_M, from_truth_M, copied_M = (column_M[known_M] for column_M in (truth_M, forecast_M, from_truth_M, copied_M))
+    window_M = window_M[known_M]
+    at_once = max(1, _VALUES // max(1, len(window_M)))
+    parts = [
+        _drawn(truth_M, forecast_M, from_truth_M, copied_M, weight_RN[first : first + at_once][:, window_M])
+        for first in range(0, len(weight_RN), at_once)
+    ]
+    found = {name: np.concatenate([part[name] for part in parts]) for name in FIGURES}
     return {
-        "n": count,
-        "mae": float(mae_R[0]),
-        "mae_true_latent": float(plain.mean()),
-        "mase": number_or_none(mase_R[0]),
-        "spearman": _spearman(forecast_N[known_N], truth),
-        "ci95": {"mae": interval(mae_R[1:]), "mase": interval(mase_R[1:])},
+        "n": len(window_M),
+        **{name: number_or_none(value_R[0]) for name, value_R in found.items()},
+        "ci95": {name: interval(value_R[1:]) for name, value_R in found.items()},
     }
 
 
-def _spearman(one_M: Floats, other_M: Floats) -> float | None:
-    from scipy.stats import spearmanr
-
-    if len(one_M) < 3 or np.ptp(one_M) == 0 or np.ptp(other_M) == 0:
-        return None
-    return float(spearmanr(one_M, other_M).statistic)
+def _drawn(truth_M: Floats, forecast_M: Floats, from_truth_M: Floats, copied_M: Floats, weight_RM: Floats) -> dict[str, Floats]:
+    """Each of `FIGURES` in each draw, ``[R]``; NaN where it is undefined."""
+    mae_R, plain_R, copied_R = (weighted_mean(np.abs(value_M - truth_M), weight_RM) for value_M in (forecast_M, from_truth_M, copied_M))
+    few = len(truth_M) < _FEWEST_RANKED
+    rank_R = np.full(len(weight_RM), np.nan) if few else rank_correlations(forecast_M, truth_M, weight_RM)
+    return {"mae": mae_R, "mae_true_latent": plain_R, "mase": quotient(mae_R, copied_R), "spearman": rank_R}

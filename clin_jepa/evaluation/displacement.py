@@ -39,22 +39,29 @@ class Displacements:
     measured_N: NDArray[np.int64]
 
 
-def displacement(latent_NTD: NDArray[np.floating[Any]]) -> Floats:
-    """Distance between the mean of the last six hours and that of the first six, ``[N]``.
+def edge_means(latent_NTD: NDArray[np.floating[Any]]) -> tuple[Floats, Floats]:
+    """Mean of the first six hours and of the last six, ``[N, D]`` each.
 
     Args:
         latent_NTD: Latents of windows of at least twelve hours, ``[N, T, D]``.
 
     Raises:
         ValueError: If the windows are shorter.
+    """
+    if latent_NTD.shape[1] < 2 * EDGE_HOURS:
+        raise ValueError(f"windows of {latent_NTD.shape[1]} hours have no {EDGE_HOURS} first and {EDGE_HOURS} other last hours")
+    first_ND, last_ND = latent_NTD[:, :EDGE_HOURS], latent_NTD[:, -EDGE_HOURS:]
+    return first_ND.mean(axis=1, dtype=np.float64), last_ND.mean(axis=1, dtype=np.float64)
+
+
+def displacement(latent_NTD: NDArray[np.floating[Any]]) -> Floats:
+    """Distance between the mean of the last six hours and that of the first six, ``[N]``; arguments and errors as of `edge_means`.
 
     >>> displacement(np.arange(24.0).reshape(1, 12, 2)).round(4).tolist()
     [16.9706]
     """
-    if latent_NTD.shape[1] < 2 * EDGE_HOURS:
-        raise ValueError(f"windows of {latent_NTD.shape[1]} hours have no {EDGE_HOURS} first and {EDGE_HOURS} other last hours")
-    moved_ND = latent_NTD[:, -EDGE_HOURS:].mean(axis=1, dtype=np.float64) - latent_NTD[:, :EDGE_HOURS].mean(axis=1, dtype=np.float64)
-    distance_N: Floats = np.linalg.norm(moved_ND, axis=1)
+    first_ND, last_ND = edge_means(latent_NTD)
+    distance_N: Floats = np.linalg.norm(last_ND - first_ND, axis=1)
     return distance_N
 
 

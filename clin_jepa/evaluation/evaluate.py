@@ -22,7 +22,7 @@ from clin_jepa.evaluation.decoded_forecasts import decoded_report
 from clin_jepa.evaluation.drift import drift_curves, drift_report
 from clin_jepa.evaluation.drift_table import drift_table
 from clin_jepa.evaluation.finished_run import FinishedRun, open_run
-from clin_jepa.evaluation.geometry import geometry_report
+from clin_jepa.evaluation.geometry import measure_geometry
 from clin_jepa.evaluation.metrics_file import read_metrics, write_metrics
 from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid
 from clin_jepa.evaluation.predictions_file import write_predictions
@@ -52,6 +52,8 @@ def evaluate(
     seed: int = 0,
     tasks: Sequence[str] | Literal["all", "none"] = "all",
     baselines: Sequence[str] | Literal["all", "none"] = "all",
+    decoders: bool = True,
+    tuned_encoder: bool = True,
 ) -> Path:
     """Measure a run: its forecasts, the geometry of its latents, and what risk they hold, beside baselines.
 
@@ -76,6 +78,8 @@ def evaluate(
         tasks: Risk tasks; all that the store can tell, none, or a list of names.
         baselines: Models that score the same rows, trained here without the run's backbone; all, none, or a list of names. They do not
             depend on the run: of several runs on one store, one needs them.
+        decoders: Whether to decode forecasts into bedside variables.
+        tuned_encoder: Whether to measure geometry with the encoder as it was before the curriculum too.
 
     Returns:
         The report.
@@ -83,9 +87,11 @@ def evaluate(
     Raises:
         InputError: If the run is not finished, a file does not fit, or no stay is long enough.
     """
-    for package in ("jinja2", "matplotlib", "sklearn", "lightgbm"):
+    for package in ("jinja2", "matplotlib", "sklearn", "lightgbm", "umap"):
         if importlib.util.find_spec(package) is None:
             raise InputError(f"the report needs {package}: pip install 'clin-jepa[evaluation]'")
+    if min(draws, batch_size, minimum_windows) < 1:
+        raise InputError("--draws, --batch_size and --minimum_windows must be at least 1")
     wanted = _chosen("tasks", tasks, TASKS)
     models = (BACKBONE, REPORTED_PROBE, *_chosen("baselines", baselines, BASELINES))
     opened = open_run(Path(run), _path(checkpoint), _path(store), device)
@@ -113,12 +119,13 @@ def evaluate(
     errors = rollout_errors(opened.module, opened.data, latents, mean_of_hour, split, windows, batch_size)
     spread = measures["mean_absolute_deviation"]
     output = opened.folder / "evaluation"
-    write_parquet_atomically(errors_table(errors, windows, opened.data, split), output / "rollout_errors.parquet")
     grid = read_grid(opened.data.store)
-    geometry, displacements = geometry_report(opened.data, latents, grid, split, draws, seed)
-    write_parquet_atomically(displacements, output / "displacements.parquet")
-    decoded = decoded_report(opened.module, opened.data, latents, grid, split, windows, batch_size, draws, seed)
+    geometry = measure_geometry(opened, latents, grid, split, draws, seed, with_tuned_encoder=tuned_encoder)
+    decoded = decoded_report(opened.module, opened.data, latents, grid, split, windows, batch_size, draws, seed) if decoders else {}
     by_task, risk = _risk_tasks(setting, grid, wanted, models)
+    # Together, so that an evaluation that is killed leaves no table beside figures that were made with other options.
+    write_parquet_atomically(errors_table(errors, windows, opened.data, split), output / "rollout_errors.parquet")
+    write_parquet_atomically(geometry.displacements, output / "displacements.parquet")
     metrics = write_metrics(
         {
             "dataset": _dataset(opened),
@@ -129,7 +136,7 @@ def evaluate(
                 "other_contexts": {str(context): _drift_from(setting, context, horizon_hours, spread) for context in other_contexts},
             },
             "collapse": _collapse(opened, split, measures),
-            "geometry": geometry,
+            "geometry": geometry.report,
             "decoded": decoded,
             **risk,
         },
@@ -144,7 +151,7 @@ def evaluate(
     from clin_jepa.evaluation.report import write_report
 
     content = read_metrics(metrics)
-    report = write_report(content, curves, output / "report.html", by_task)
+    report = write_report(content, curves, output / "report.html", by_task, geometry)
     print(drift_table(content))
     print(f"metrics: {metrics}\nreport:  {report}")
     return report
@@ -210,7 +217,8 @@ def _dataset(opened: FinishedRun) -> dict[str, Any]:
         windows = opened.data.windows(split)
         splits[split] = {"stays": len(hours.n_hours), "windows": len(windows), "hours": int(hours.n_hours.sum())}
     keys = ("source", "source_version", "time_policy", "schema_version", "content_hash")
-    return {**{key: about.get(key) for key in keys}, "splits": splits}
+    counts = about.get("row_counts", {}).get("stays")
+    return {**{key: about.get(key) for key in keys}, "stay_counts": counts, "splits": splits}
 
 
 def _encoder(opened: FinishedRun) -> dict[str, Any]:

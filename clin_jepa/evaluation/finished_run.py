@@ -48,29 +48,67 @@ def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
-        InputError: If the folder is no run, its last phase is not finished, or a file does not fit.
+        InputError: If the folder is no run, its last phase is not finished, a file does not fit, the store is not the one trained on and
+            was not asked for, or a weight is not finite.
     """
-    if not (run / "config.yaml").is_file():
-        raise InputError(f"{run} is not a run folder (no config.yaml in it): give the folder that 'clinjepa fit --run' named")
+    settings = _data_settings(run)
+    if checkpoint is not None and not checkpoint.is_file():
+        raise InputError(f"--checkpoint {checkpoint} does not exist: there are {_listed(run / 'checkpoints')}")
     path = checkpoint or _last_phase_checkpoint(run)
     content = read_checkpoint(path)
     if checkpoint is None:
         _check_is_the_end(path, content)
-    settings = dict(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"])
-    settings["windowing"] = Windowing(**settings["windowing"])
     # Links are not written into the saved config; the checkpoint knows what they were.
     encoder = content["hyper_parameters"]["encoder"]
     settings["tokenizer"], settings["tokenizer_revision"] = encoder["base"], encoder["revision"]
     if store is not None:
         settings.update(store=str(store), token_folder=None)
+    elif not (Path(settings["store"]) / "dataset.json").is_file():
+        raise InputError(f"{run} was trained on the store {settings['store']}, which is not there: say with --store where it is")
     module = ClinJEPA.from_checkpoint(path).requires_grad_(False).to(_device(device))
     history = _monitor_state(content).get("history", [])
     step = int(content["global_step"])
     if content[CHECKPOINT_KEY]["position"]["number"] < 1:
         raise InputError(f"{path} is from before the predictor was trained: name a later checkpoint with --checkpoint")
+    _check_is_finite(path, module)
     data = TrajectoryDataModule(**settings)
-    data.check_tokenizer(path, content[TrajectoryDataModule.__qualname__])
+    trained = content[TrajectoryDataModule.__qualname__]
+    data.check_tokenizer(path, trained)
+    if store is None and data.tokens.fingerprint != trained["tokens"]:
+        raise InputError(
+            f"{data.store.path} no longer holds what {path} was trained on: give the store that it was trained on with --store, or give "
+            "this one, if none of the stays that it holds out was trained on"
+        )
     return FinishedRun(run, path, step, history, module, data)
+
+
+def _data_settings(run: Path) -> dict[str, Any]:
+    """The section ``data`` of a run's config."""
+    file = run / "config.yaml"
+    if not file.is_file():
+        raise InputError(f"{run} is not a run folder (no config.yaml in it): give the folder that 'clinjepa fit --run' named")
+    try:
+        settings = dict(yaml.safe_load(file.read_text(encoding="utf-8"))["data"])
+        settings["windowing"] = Windowing(**settings["windowing"])
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is not the config of a run ({error}): give the folder that 'clinjepa fit --run' named") from error
+    return settings
+
+
+def _listed(folder: Path) -> str:
+    """Names of the checkpoints in a folder, in words."""
+    return ", ".join(sorted(file.name for file in folder.glob("*.ckpt"))) or f"none in {folder}"
+
+
+def _check_is_finite(path: Path, module: ClinJEPA) -> None:
+    """Refuse weights that training drove beyond all numbers: whatever is computed with them is none."""
+    parameters = dict(module.named_parameters())
+    broken = [name for name, parameter in parameters.items() if not torch.isfinite(parameter).all()]
+    if broken:
+        raise InputError(
+            f"{len(broken)} of {len(parameters)} parameters in {path} are not finite ({broken[0]} is the first): training diverged; name "
+            "an earlier checkpoint with --checkpoint, or train again with a lower rate"
+        )
 
 
 def _last_phase_checkpoint(run: Path) -> Path:

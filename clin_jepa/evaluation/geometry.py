@@ -1,18 +1,24 @@
-"""Latent geometry of a run: how far the latents of deteriorating patients travel, beside those of stable ones and beside raw numbers."""
+"""Latent geometry of a run: how far the latents of deteriorating patients travel, beside those of stable ones.
 
-# Shapes: N windows, T hours.
+The same is measured on the latents of the encoder as it was before the curriculum, and on the raw numbers.
+"""
 
+# Shapes: N windows, T hours, D features.
+
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from clin_jepa.data.datamodule import Split, TrajectoryDataModule
+from clin_jepa.data.datamodule import Split
 from clin_jepa.evaluation.cohorts import WINDOW_HOURS, Cohorts, find_cohorts, why_no_cohorts
-from clin_jepa.evaluation.displacement import Displacements, displacement, displacement_report
+from clin_jepa.evaluation.displacement import Displacements, Floats, displacement, displacement_report, edge_means
+from clin_jepa.evaluation.finished_run import FinishedRun
 from clin_jepa.evaluation.numeric_grid import NumericGrid, newest_measurement, standardised
 from clin_jepa.evaluation.store_latents import StoreLatents
+from clin_jepa.evaluation.tuned_encoder import encoder_as_tuned, tuned_checkpoint
 
 SCHEMA = {
     "stay_id": pl.Int64,
@@ -20,64 +26,120 @@ SCHEMA = {
     "is_worse": pl.Boolean,
     "measured": pl.Int32,
     "distance": pl.Float64,
+    "distance_tuned": pl.Float64,
     "distance_raw": pl.Float64,
 }
+_HOURS_AT_ONCE = 65_536
 
 
-def geometry_report(
-    data: TrajectoryDataModule, latents: StoreLatents, grid: NumericGrid, split: Split, draws: int, seed: int
-) -> tuple[dict[str, Any], pl.DataFrame]:
-    """The ``geometry`` section of ``metrics.json``, and the displacement of each window.
+@dataclass(frozen=True)
+class Geometry:
+    """What was measured.
 
     Args:
-        data: The store.
-        latents: Latents of its texts.
+        report: The ``geometry`` section of ``metrics.json``.
+        displacements: The displacement of each window, in `SCHEMA`; none where the store has no cohorts.
+        first_ND: Mean latent of the first hours of each window, ``[N, D]``.
+        last_ND: Of its last hours.
+    """
+
+    report: dict[str, Any]
+    displacements: pl.DataFrame
+    first_ND: Floats
+    last_ND: Floats
+
+
+def measure_geometry(
+    opened: FinishedRun,
+    latents: StoreLatents,
+    grid: NumericGrid,
+    split: Split,
+    draws: int,
+    seed: int,
+    *,
+    with_tuned_encoder: bool = True,
+) -> Geometry:
+    """Measure the windows of a split.
+
+    Args:
+        opened: The run.
+        latents: Latents of the store's texts.
         grid: Its numbers.
         split: The split that is measured.
         draws: Bootstrap draws, by stay.
         seed: Of the draws.
+        with_tuned_encoder: Whether to encode the windows with the encoder before the curriculum too.
 
     Returns:
-        What `displacement_report` gives for the latents; under ``raw_features`` the same for the store's numbers; ``window_hours``.
-        Where a store lacks what cohorts need, ``{"unavailable": why}`` and an empty table.
+        A report with what `displacement_report` gives for the latents; the same under ``tuned_encoder`` for the encoder before the
+        curriculum, and under ``raw_features`` for the store's numbers; ``window_hours``. ``{"unavailable": why}`` stands in place of
+        what could not be measured.
     """
+    data = opened.data
     reason = why_no_cohorts(data.store)
     cohorts = find_cohorts(data.store, split) if reason is None else None
     if cohorts is None or not len(cohorts.stay_N):
         reason = reason or f"no whole day of the split {split} is of a deteriorating or a stable patient"
-        return {"unavailable": reason}, pl.DataFrame(schema=SCHEMA)
-    row_NT = _rows(data, cohorts)
-    moved_N = np.concatenate(
-        [displacement(latents.of_texts(data.tokens.state_H[part]).numpy()) for part in np.array_split(row_NT, _parts(row_NT))]
-    )
+        nothing = np.zeros((0, latents.cache.latent_dim))
+        return Geometry({"unavailable": reason}, pl.DataFrame(schema=SCHEMA), nothing, nothing)
+    row_NT = _rows(opened, cohorts)
+    first_ND, last_ND = _edges(latents, data.tokens.state_H, row_NT)
+    moved_N: Floats = np.linalg.norm(last_ND - first_ND, axis=1)
+    tuned_N, why_not = _of_the_tuned_encoder(opened, latents, row_NT) if with_tuned_encoder else (None, "not asked for")
     is_train_S = (data.store.stays["split"] == "train").to_numpy()
     raw_N = displacement(standardised(grid, newest_measurement(grid), is_train_S)[row_NT])
-    report = {
-        "window_hours": WINDOW_HOURS,
-        **displacement_report(_of(moved_N, cohorts), draws, seed),
-        "raw_features": displacement_report(_of(raw_N, cohorts), draws, seed),
-    }
+
+    def report(distance_N: Floats) -> dict[str, Any]:
+        return displacement_report(Displacements(distance_N, cohorts.is_worse_N, cohorts.stay_N, cohorts.measured_N), draws, seed)
+
     columns = {
         "stay_id": data.store.stays["stay_id"].to_numpy()[cohorts.stay_N],
         "start": cohorts.start_N,
         "is_worse": cohorts.is_worse_N,
         "measured": cohorts.measured_N,
         "distance": moved_N,
+        "distance_tuned": np.full(len(moved_N), np.nan) if tuned_N is None else tuned_N,
         "distance_raw": raw_N,
     }
-    return report, pl.DataFrame(columns).cast(SCHEMA)  # type: ignore[arg-type]
+    table = pl.DataFrame(columns).cast(SCHEMA).with_columns(pl.col("distance_tuned").fill_nan(None))  # type: ignore[arg-type]
+    return Geometry(
+        {
+            "window_hours": WINDOW_HOURS,
+            **report(moved_N),
+            "tuned_encoder": {"unavailable": why_not} if tuned_N is None else report(tuned_N),
+            "raw_features": report(raw_N),
+        },
+        table,
+        first_ND,
+        last_ND,
+    )
 
 
-def _rows(data: TrajectoryDataModule, cohorts: Cohorts) -> NDArray[np.int64]:
+def _of_the_tuned_encoder(opened: FinishedRun, latents: StoreLatents, row_NT: NDArray[np.int64]) -> tuple[Floats | None, str]:
+    """Displacement of each window's latents under the encoder before the curriculum; or None, and why."""
+    checkpoint = tuned_checkpoint(opened)
+    if checkpoint is None:
+        return None, "the run began with an encoder that was not tuned on its own: there is no phase 0 and no --model.encoder.weights"
+    if not checkpoint.is_file():
+        return None, f"{checkpoint.name}, which the run began with, is no longer where --model.encoder.weights says"
+    with encoder_as_tuned(opened, checkpoint):
+        before = StoreLatents(opened.module, opened.data.tokens, latents.tokenizer, opened.folder / "latents")
+        first_ND, last_ND = _edges(before, opened.data.tokens.state_H, row_NT, progress="encode as tuned")
+    distance_N: Floats = np.linalg.norm(last_ND - first_ND, axis=1)
+    return distance_N, ""
+
+
+def _edges(
+    latents: StoreLatents, state_H: NDArray[np.int64], row_NT: NDArray[np.int64], progress: str | None = None
+) -> tuple[Floats, Floats]:
+    parts = np.array_split(row_NT, max(1, row_NT.size // _HOURS_AT_ONCE))
+    pairs = [edge_means(latents.of_texts(state_H[part], progress).numpy()) for part in parts]
+    first_ND, last_ND = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    return first_ND, last_ND
+
+
+def _rows(opened: FinishedRun, cohorts: Cohorts) -> NDArray[np.int64]:
     """Rows of each window's hours in the store's order, ``[N, T]``."""
-    first_N = np.asarray(data.tokens.first_row_S)[cohorts.stay_N] + cohorts.start_N
+    first_N = np.asarray(opened.data.tokens.first_row_S)[cohorts.stay_N] + cohorts.start_N
     rows: NDArray[np.int64] = first_N[:, None] + np.arange(WINDOW_HOURS)
     return rows
-
-
-def _of(distance_N: NDArray[np.float64], cohorts: Cohorts) -> Displacements:
-    return Displacements(distance_N, cohorts.is_worse_N, cohorts.stay_N, cohorts.measured_N)
-
-
-def _parts(row_NT: NDArray[np.int64]) -> int:
-    return max(1, row_NT.size // 65_536)

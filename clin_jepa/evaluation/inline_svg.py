@@ -37,9 +37,19 @@ def inline_svg(plot: Figure, name: str, description: str) -> str:
     plot.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)
+    svg = _thinned(re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL))
     root, rest = svg.split(">", maxsplit=1)
     root = re.sub(r'\s(xmlns(:\w+)?|width|height|version)="[^"]*"', "", root)
     svg = f'{root} role="img" aria-label="{escape(description)}">{rest}'.replace("xlink:href", "href")
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     return re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
+
+
+def _thinned(svg: str) -> str:
+    """Without what no eye sees: hundredths of a point, space between elements, and names of fonts, which the page's replace."""
+    svg = re.sub(r">\s+<", "><", re.sub(r" font-family: [^;]*;", "", svg))
+    return re.sub(r'\b(?:d|x|y)="[^"]*"', lambda match: re.sub(r"\s+", " ", re.sub(r"-?\d+\.\d+", _rounded, match[0])), svg)
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")

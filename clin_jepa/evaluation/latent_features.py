@@ -31,7 +31,7 @@ def hidden_states(module: ClinJEPA, data: TrajectoryDataModule, latents: StoreLa
         module: The frozen model.
         data: The store.
         latents: Latents of its texts.
-        file: Where the states are kept on disk while they are used.
+        file: Where the states are kept on disk while they are used; it has no name then, so that a process that is killed leaves nothing.
 
     Returns:
         ``[H, W]`` float32, memory-mapped, in the order of the store's hours.
@@ -40,6 +40,7 @@ def hidden_states(module: ClinJEPA, data: TrajectoryDataModule, latents: StoreLa
     first_S = np.asarray(tokens.first_row_S)
     length, stride = data.windowing.hours, min(data.windowing.stride, data.windowing.hours)
     found: Floats = np.memmap(file, dtype=np.float32, mode="w+", shape=(int(first_S[-1]), module.predictor_config.width))
+    file.unlink()
     windows = [
         (stay, start, min(length, hours - start))
         for stay, hours in enumerate(np.diff(first_S).tolist())

@@ -46,6 +46,9 @@ def read_grid(store: TrajectoryStore) -> NumericGrid:
 
     Args:
         store: The store.
+
+    Raises:
+        InputError: If a value is of an hour that its stay does not have.
     """
     stays = store.stays.with_row_index("stay")
     n_hours = stays["n_hours"].to_numpy().astype(np.int64)
@@ -69,8 +72,9 @@ def read_grid(store: TrajectoryStore) -> NumericGrid:
         .collect()
     )
     value_HV = np.full((int(first_S[-1]), len(variables)), np.nan, dtype=np.float32)
-    row = first_S[placed["stay"].to_numpy()] + placed["hour"].to_numpy()
-    value_HV[row, placed["column"].to_numpy()] = placed["last"].to_numpy()
+    stay_N, hour_N = (placed[name].to_numpy().astype(np.int64) for name in ("stay", "hour"))
+    store.check_hours("values", stay_N, hour_N)
+    value_HV[first_S[stay_N] + hour_N, placed["column"].to_numpy()] = placed["last"].to_numpy()
     sex = stays["sex"].str.to_lowercase()
     male = np.where(sex.is_null(), np.nan, sex.is_in(["m", "male"]).fill_null(False).to_numpy())
     static_SC = np.stack([stays["age"].cast(pl.Float32).fill_null(float("nan")).to_numpy(), male.astype(np.float32)], axis=1)

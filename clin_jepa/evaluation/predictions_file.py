@@ -29,10 +29,13 @@ def predictions(
         store: The store.
 
     Raises:
-        ValueError: If a score is not finite; the message names the model and the task.
+        InputError: If a score is not finite; the message names the model and the task.
     """
-    if not np.isfinite(score_M).all():
-        raise ValueError(f"{model} gave {int((~np.isfinite(score_M)).sum())} scores that are not finite on {rows.task}")
+    if broken := int((~np.isfinite(score_M)).sum()):
+        raise InputError(
+            f"{model} gave {broken} scores that are not finite, of {len(score_M)} rows of {rows.task}: leave the task out with --tasks, "
+            "or a baseline with --baselines; scores that are finished are kept"
+        )
     stay_ids = store.stays["stay_id"].to_numpy()[rows.stay_N[taken_N]]
     columns = {"stay_id": stay_ids, "hour": rows.hour_N[taken_N], "label": rows.label_N[taken_N], "score": score_M}
     return pl.DataFrame(columns).select(pl.lit(model).alias("model"), pl.lit(rows.task).alias("task"), pl.all()).cast(SCHEMA)  # type: ignore[arg-type]

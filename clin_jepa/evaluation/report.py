@@ -9,11 +9,14 @@ import polars as pl
 from markupsafe import Markup
 
 from clin_jepa.atomic_file import write_atomically
+from clin_jepa.evaluation.cohort_flow import cohort_flow, cohort_flow_html
+from clin_jepa.evaluation.geometry import Geometry
+from clin_jepa.evaluation.geometry_section import geometry_section
 from clin_jepa.evaluation.headline import headline
 from clin_jepa.evaluation.model_names import ARMS, label
 from clin_jepa.evaluation.page import between, render_page, shown
 from clin_jepa.evaluation.plots import legend, plot_figure, plot_spectrum
-from clin_jepa.evaluation.task_section import geometry_section, task_section
+from clin_jepa.evaluation.task_section import task_section
 
 # Figure, title, what it means, how a value reads, and the value that is neither better nor worse.
 _TABLES: tuple[tuple[str, str, str, str, float | None], ...] = (
@@ -38,7 +41,11 @@ _MEASURES = (
 
 
 def write_report(
-    metrics: Mapping[str, Any], curves: Mapping[str, Any], output: Path, by_task: Mapping[str, pl.DataFrame] | None = None
+    metrics: Mapping[str, Any],
+    curves: Mapping[str, Any],
+    output: Path,
+    by_task: Mapping[str, pl.DataFrame] | None = None,
+    geometry: Geometry | None = None,
 ) -> Path:
     """Write the page in one step.
 
@@ -48,6 +55,7 @@ def write_report(
         curves: ``{"drift": drift.drift_curves(...)}``, and optionally ``"singular_values"``: descending values by phase.
         output: The file, ``report.html``.
         by_task: Predictions of all models by task, for curves.
+        geometry: Displacements and latents of deteriorating and stable days, for histograms and a map.
 
     Returns:
         ``output``.
@@ -55,10 +63,12 @@ def write_report(
     Raises:
         InputError: If the file cannot be written.
     """
-    return write_atomically(output, render_page("report.html.j2", _content(metrics, curves, by_task or {})))
+    return write_atomically(output, render_page("report.html.j2", _content(metrics, curves, by_task or {}, geometry)))
 
 
-def _content(metrics: Mapping[str, Any], curves: Mapping[str, Any], by_task: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
+def _content(
+    metrics: Mapping[str, Any], curves: Mapping[str, Any], by_task: Mapping[str, pl.DataFrame], geometry: Geometry | None
+) -> dict[str, Any]:
     drift, collapse, run = metrics["drift"], metrics["collapse"], metrics["run"]
     versions, settings = run.get("versions", {}), run.get("settings", {})
     return {
@@ -72,14 +82,14 @@ def _content(metrics: Mapping[str, Any], curves: Mapping[str, Any], by_task: Map
         "plots": [_plot(curves["drift"], table) for figure in _PLOTS for table in _TABLES if table[0] == figure],
         "spectrum": Markup(plot_spectrum(curves["singular_values"])) if curves.get("singular_values") else None,
         "tasks": task_section(metrics, by_task),
-        "geometry": geometry_section(metrics),
+        "geometry": geometry_section(metrics, geometry),
         "decoded": _decoded(metrics.get("decoded", {})),
         "collapse": collapse,
         "phases": _phases(collapse),
         "measures": [name for _, name in _MEASURES],
-        "splits": _splits(metrics["dataset"]),
+        "flow": cohort_flow_html(cohort_flow(metrics)),
         "cards": [
-            ("Data set", flatten({key: value for key, value in metrics["dataset"].items() if key != "splits"})),
+            ("Data set", flatten({key: value for key, value in metrics["dataset"].items() if key not in ("splits", "stay_counts")})),
             ("Encoder", flatten(metrics["encoder"])),
             ("Run", flatten({key: value for key, value in run.items() if key not in ("versions", "settings")})),
             ("Versions", flatten(versions)),
@@ -179,18 +189,3 @@ def _phases(collapse: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for entry in collapse.get("phases", [])
     ]
-
-
-def _splits(dataset: Mapping[str, Any]) -> dict[str, Any] | None:
-    splits = dataset.get("splits")
-    if not splits:
-        return None
-    columns = list(dict.fromkeys(column for counts in splits.values() for column in counts))
-    rows = [
-        {"split": split.replace("_", " "), "cells": [_count(counts.get(column)) for column in columns]} for split, counts in splits.items()
-    ]
-    return {"columns": [column.replace("_", " ") for column in columns], "rows": rows}
-
-
-def _count(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else "-" if value is None else str(value)

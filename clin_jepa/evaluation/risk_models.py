@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clin_jepa.evaluation.probe import ProbeConfig, fit_probe
 from clin_jepa.evaluation.sequence_networks import KINDS
 from clin_jepa.evaluation.tabular_baselines import BoostedTrees, LogisticBaseline
-from clin_jepa.evaluation.task_rows import TaskRows
+from clin_jepa.evaluation.task_rows import TaskRows, drawn_rows
 
 BACKBONE, REPORTED_PROBE = "clin_jepa", "reported_probe"
 LOGISTIC, BOOSTED, PREVALENCE = "logistic", "lightgbm", "prevalence"
@@ -66,7 +66,7 @@ class TwoProbes:
         self, feature_NF: Floats, label_N: NDArray[np.bool_], tuning_MF: Floats, tuning_label_M: NDArray[np.bool_], seed: int
     ) -> None:
         random = np.random.default_rng(seed)
-        train_N, tuning_M = (random.permutation(len(label))[:_MOST_LINEAR_ROWS] for label in (label_N, tuning_label_M))
+        train_N, tuning_M = (drawn_rows(label, _MOST_LINEAR_ROWS, random) for label in (label_N, tuning_label_M))
         self._linear = LogisticBaseline(feature_NF[train_N], label_N[train_N], tuning_MF[tuning_M], tuning_label_M[tuning_M])
         self._hidden = fit_probe(feature_NF, label_N, tuning_MF, tuning_label_M, seed=seed, config=ProbeConfig())
 

@@ -5,6 +5,7 @@
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from clin_jepa.data.datamodule import Split
-from clin_jepa.evaluation.classification import METRICS, Scored, drawn_metrics, interval, metrics, paired_differences
+from clin_jepa.errors import InputError
+from clin_jepa.evaluation.classification import METRICS, Scored, drawn_metrics, drawn_prevalence, interval, metrics, paired_differences
 from clin_jepa.evaluation.finished_run import FinishedRun
 from clin_jepa.evaluation.latent_features import hidden_states, hourly_features, reported_stay_features, stay_features
 from clin_jepa.evaluation.numeric_grid import NumericGrid, summaries
@@ -72,7 +74,7 @@ class RiskTasks:
 
     def _scores(self, model: str, rows: TaskRows) -> pl.DataFrame:
         part = self.folder / f"{model}.{rows.task}.parquet"
-        if part.is_file():
+        with suppress(InputError):  # missing or damaged: scored anew
             return read_predictions(part)
         taken_N = rows.of_split(self.split)
         if model in KINDS:
@@ -90,10 +92,17 @@ class RiskTasks:
             return np.zeros((len(rows), 0), dtype=np.float32)
         if model not in (BACKBONE, REPORTED_PROBE):
             return summaries(self.grid, rows)
+        described = hourly_features
         if rows.is_of_stays:
-            of_stays = stay_features if model == BACKBONE else reported_stay_features
-            return of_stays(self.data, self.latents, self._hidden_HW, rows)
-        return hourly_features(self.data, self.latents, self._hidden_HW, rows)
+            described = stay_features if model == BACKBONE else reported_stay_features
+        feature_NF = described(self.data, self.latents, self._hidden_HW, rows)
+        # A probe that is fitted on them would keep the weights that it began with.
+        if broken := int((~np.isfinite(feature_NF).all(axis=1)).sum()):
+            raise InputError(
+                f"{model}: latents of {broken} of {len(rows)} rows of {rows.task} are not finite: name another checkpoint with "
+                "--checkpoint, or leave the task out with --tasks; scores that are finished are kept"
+            )
+        return feature_NF
 
     @cached_property
     def _inputs(self) -> HourlyInputs:
@@ -134,8 +143,9 @@ def task_report(
     for task, table in tqdm(by_task.items(), desc="bootstrap", unit="task"):
         models = {str(name): scored(part, opened.data.store) for (name,), part in table.group_by("model", maintain_order=True)}
         drawn = {name: drawn_metrics(given, draws, seed) for name, given in models.items()}
+        prevalence_R = drawn_prevalence(models[BACKBONE], draws, seed)
         for name, given in models.items():
-            figures = _figures(given, drawn[name])
+            figures = _figures(given, {**drawn[name], "prevalence": prevalence_R})
             if name == BACKBONE:
                 tasks[task] = figures
                 continue

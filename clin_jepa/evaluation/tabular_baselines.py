@@ -5,6 +5,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from clin_jepa.evaluation.numeric_grid import column_mean_and_std
@@ -68,8 +69,10 @@ class BoostedTrees:
     ) -> None:
         import lightgbm
 
+        # Its own choice is all cores, whatever OMP_NUM_THREADS says, which torch heeds: on shared cores its threads wait for each other.
+        threads = torch.get_num_threads()
         self._model = lightgbm.LGBMClassifier(
-            n_estimators=_TREES, learning_rate=_RATE, num_leaves=_LEAVES, random_state=seed, verbose=-1, deterministic=True
+            n_estimators=_TREES, learning_rate=_RATE, num_leaves=_LEAVES, random_state=seed, n_jobs=threads, verbose=-1, deterministic=True
         )
         stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
         self._model.fit(column_NC, label_N, eval_X=tuning_MC, eval_y=tuning_label_M, eval_metric="binary_logloss", callbacks=[stop])

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clin_jepa.evaluation.inline_svg import INK, STYLE, inline_svg
+from clin_jepa.evaluation.risk_curves import precision_recall_points, reliability_points, roc_points
 from clin_jepa.evaluation.risk_models import BACKBONE, BOOSTED, LOGISTIC
 
 COLOURS = {BACKBONE: "#2f7de1", BOOSTED: "#e08a2c", LOGISTIC: "#2aa198", "lstm": "#9b6dd6", "tcn": "#d2544b", "gru_d": "#8a929c"}
 # Points of a curve that are drawn; a curve of 100,000 rows looks the same.
 _POINTS = 200
-_BINS = 10
 
 Floats = NDArray[np.float64]
 
@@ -38,9 +38,9 @@ def plot_task(task: str, table: pl.DataFrame) -> str:
                 continue
             label_N, score_N = part["label"].to_numpy().astype(bool), part["score"].to_numpy()
             colour = COLOURS[str(name)]
-            for axes, (across, up) in ((roc, _roc(label_N, score_N)), (precision_recall, _precision_recall(label_N, score_N))):
-                axes.plot(across, up, color=colour, linewidth=1.8)
-            mean_K, rate_K = _reliability(label_N, score_N)
+            for axes, points in ((roc, roc_points), (precision_recall, precision_recall_points)):
+                axes.plot(*_thinned(*points(label_N, score_N)), color=colour, linewidth=1.8)
+            mean_K, rate_K = reliability_points(label_N, score_N)
             reliability.plot(mean_K, rate_K, color=colour, linewidth=1.8, marker="o", markersize=3)
         prevalence = float(table["label"].mean() or 0.0)  # type: ignore[arg-type]
         roc.plot([0, 1], [0, 1], color=INK, linewidth=0.8, alpha=0.5)
@@ -55,30 +55,6 @@ def plot_task(task: str, table: pl.DataFrame) -> str:
 def legend(models: Mapping[str, str]) -> list[dict[str, str]]:
     """Name and colour of each model that has curves."""
     return [{"label": label, "colour": COLOURS[name], "dashes": ""} for name, label in models.items() if name in COLOURS]
-
-
-def _roc(label_N: NDArray[np.bool_], score_N: Floats) -> tuple[Floats, Floats]:
-    found, named = _counts(label_N, score_N)
-    return _thinned((named - found) / max((~label_N).sum(), 1), found / max(label_N.sum(), 1))
-
-
-def _precision_recall(label_N: NDArray[np.bool_], score_N: Floats) -> tuple[Floats, Floats]:
-    found, named = _counts(label_N, score_N)
-    return _thinned(found[1:] / max(label_N.sum(), 1), found[1:] / named[1:])
-
-
-def _counts(label_N: NDArray[np.bool_], score_N: Floats) -> tuple[Floats, Floats]:
-    """Events found and rows named at each distinct score, from the highest; none of either first."""
-    order_N = np.argsort(-score_N, kind="stable")
-    last_G = np.flatnonzero(np.diff(score_N[order_N], append=np.nan) != 0)
-    found = np.concatenate([[0.0], np.cumsum(label_N[order_N])[last_G]])
-    return found, np.concatenate([[0.0], last_G + 1.0])
-
-
-def _reliability(label_N: NDArray[np.bool_], score_N: Floats) -> tuple[Floats, Floats]:
-    """Mean score and rate of events in tenths of the rows, by score."""
-    parts = [part for part in np.array_split(np.argsort(score_N, kind="stable"), _BINS) if len(part)]
-    return np.array([score_N[part].mean() for part in parts]), np.array([label_N[part].mean() for part in parts])
 
 
 def _thinned(across: Floats, up: Floats) -> tuple[Floats, Floats]:

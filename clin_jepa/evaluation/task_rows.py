@@ -53,6 +53,8 @@ class TaskRows:
     def for_fitting(self, most: int, seed: int) -> NDArray[np.bool_]:
         """Rows that a model is fitted on, ``[N]`` bool: of the training split so many at most, of the tuning split a quarter of that.
 
+        Both classes are among them.
+
         Args:
             most: Training rows at most; drawn at random where there are more.
             seed: Of the draw.
@@ -60,13 +62,37 @@ class TaskRows:
         is_taken_N = np.zeros(len(self), dtype=bool)
         for split, count in (("train", most), ("tuning", -(-most // 4))):
             row_M = np.flatnonzero(self.split_N == split)
-            is_taken_N[np.random.default_rng(seed).permutation(row_M)[:count]] = True
+            is_taken_N[row_M[drawn_rows(self.label_N[row_M], count, np.random.default_rng(seed))]] = True
         return is_taken_N
 
     def of_split(self, split: Split) -> NDArray[np.bool_]:
         """Which rows are of a split, ``[N]`` bool."""
         is_of_split: NDArray[np.bool_] = self.split_N == split
         return is_of_split
+
+
+def drawn_rows(label_N: NDArray[np.bool_], most: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """So many rows at most, drawn at random; where a class is rarer than that, a few of it come on top.
+
+    Args:
+        label_N: Whether the event happens, ``[N]`` bool.
+        most: How many.
+        random: Draws them.
+
+    Returns:
+        Their positions, ``[M]`` int64.
+
+    >>> label_N = np.arange(1000) == 7
+    >>> int(label_N[drawn_rows(label_N, 5, np.random.default_rng(0))].sum())
+    1
+    """
+    order_N = random.permutation(len(label_N))
+    taken = [order_N[:most]]
+    for label in (False, True):
+        lacking = FEWEST_OF_A_CLASS - int((label_N[order_N[:most]] == label).sum())
+        rest_M = order_N[most:]
+        taken.append(rest_M[label_N[rest_M] == label][: max(lacking, 0)])
+    return np.concatenate(taken)
 
 
 def task_rows(store: TrajectoryStore, task: str) -> TaskRows:
@@ -78,6 +104,7 @@ def task_rows(store: TrajectoryStore, task: str) -> TaskRows:
 
     Raises:
         ValueError: If there is no such task.
+        InputError: If a label is of an hour that its stay does not have.
     """
     if task not in TASKS:
         raise ValueError(f"no such task: {task!r}; there are {', '.join(TASKS)}")
@@ -89,10 +116,12 @@ def task_rows(store: TrajectoryStore, task: str) -> TaskRows:
         .sort("stay", "hour")
         .collect()
     )
+    stay_N, hour_N = (rows[name].to_numpy().astype(np.int64) for name in ("stay", "hour"))
+    store.check_hours("labels", stay_N, hour_N)
     return TaskRows(
         task,
-        rows["stay"].to_numpy().astype(np.int64),
-        rows["hour"].to_numpy().astype(np.int64),
+        stay_N,
+        hour_N,
         rows["label"].to_numpy().astype(bool),
         rows["subject_id"].to_numpy().astype(np.int64),
         rows["split"].to_numpy().astype(str),

@@ -1,4 +1,4 @@
-"""The report's sections on risk tasks and on latent geometry, as the template needs them."""
+"""The report's section on risk tasks, as the template needs it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,7 +44,7 @@ def task_section(metrics: Mapping[str, Any], by_task: Mapping[str, pl.DataFrame]
         "legend": legend(LABELS),
         "tasks": [
             {
-                "title": _title(name),
+                "title": task_title(name),
                 "about": f"{figures['n']:,} rows of {figures['n_subjects']:,} subjects, {figures['n_positive']:,} of them events "
                 f"({100 * figures['prevalence']:.1f} %){_FEW if figures['n_subjects'] < _FEW_SUBJECTS else ''}",
                 "rows": _rows(metrics, name),
@@ -52,27 +52,7 @@ def task_section(metrics: Mapping[str, Any], by_task: Mapping[str, pl.DataFrame]
             }
             for name, figures in measured.items()
         ],
-        "unavailable": [(_title(name), figures["unavailable"]) for name, figures in tasks.items() if "unavailable" in figures],
-    }
-
-
-def geometry_section(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Rows of the displacement table; None where geometry was not measured."""
-    geometry = metrics.get("geometry")
-    if not geometry:
-        return None
-    if "unavailable" in geometry:
-        return {"unavailable": geometry["unavailable"]}
-    rows = [
-        {"name": name, "cells": [_cell(figures, figure, ".2f") for figure in ("ratio", "matched_ratio", "null_ratio")]}
-        for name, figures in (("Clin-JEPA latents", geometry), ("Raw numbers, standardised", geometry["raw_features"]))
-    ]
-    return {
-        "unavailable": None,
-        "rows": rows,
-        "n_deteriorating": geometry["n_deteriorating"],
-        "n_stable": geometry["n_stable"],
-        "n_stays": geometry["n_stays"],
+        "unavailable": [(task_title(name), figures["unavailable"]) for name, figures in tasks.items() if "unavailable" in figures],
     }
 
 
@@ -83,8 +63,10 @@ def _overview(metrics: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[s
     for task in measured:
         values = [_figures(metrics, model, task).get("auroc") for model in models]
         best = max((value for value in values if value is not None), default=None)
-        cells = [_cell(_figures(metrics, model, task), "auroc", ".3f") for model in models]
-        rows.append({"title": _title(task), "cells": [cell | {"best": value == best} for cell, value in zip(cells, values, strict=True)]})
+        cells = [cell(_figures(metrics, model, task), "auroc", ".3f") for model in models]
+        rows.append(
+            {"title": task_title(task), "cells": [each | {"best": value == best} for each, value in zip(cells, values, strict=True)]}
+        )
     return {"models": [LABELS.get(model, model) for model in models], "rows": rows}
 
 
@@ -95,10 +77,10 @@ def _rows(metrics: Mapping[str, Any], task: str) -> list[dict[str, Any]]:
     for model in models:
         figures = _figures(metrics, model, task)
         cells = [
-            _cell(figures, name, ".3f") | {"best": figures.get(name) is not None and figures.get(name) == best[name]} for name in METRICS
+            cell(figures, name, ".3f") | {"best": figures.get(name) is not None and figures.get(name) == best[name]} for name in METRICS
         ]
         difference = figures.get("backbone_minus_this", {"ci95": {}})
-        rows.append({"model": LABELS.get(model, model), "cells": cells, "difference": _cell(difference, "auroc", "+.3f")})
+        rows.append({"model": LABELS.get(model, model), "cells": cells, "difference": cell(difference, "auroc", "+.3f")})
     return rows
 
 
@@ -117,11 +99,23 @@ def _best(name: str, values: Sequence[float | None]) -> float | None:
     return (max if _HIGHER_IS_BETTER[name] else min)(known, default=None)
 
 
-def _cell(figures: Mapping[str, Any], name: str, form: str) -> dict[str, Any]:
+def cell(figures: Mapping[str, Any], name: str, form: str) -> dict[str, Any]:
+    """A figure and its interval as a cell of a table; no interval where it has no width.
+
+    Args:
+        figures: Figures by name, and ``ci95`` by name.
+        name: Of the figure.
+        form: How a number reads.
+    """
     value, pair = figures.get(name), figures["ci95"].get(name)
     has_width = pair is not None and pair[0] != pair[1]
     return {"value": shown(value, form), "interval": between(pair, form) if has_width else "", "best": False}
 
 
-def _title(task: str) -> str:
+def task_title(task: str) -> str:
+    """How a reader sees a task named.
+
+    >>> task_title("icu_mortality_at_24h"), task_title("sepsis_onset")
+    ('ICU mortality at 24 h', 'Sepsis onset')
+    """
     return task.replace("_", " ").replace("icu ", "ICU ").replace(" 24h", " 24 h").capitalize().replace("Icu ", "ICU ")

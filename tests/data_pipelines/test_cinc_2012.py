@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import data_pipelines
@@ -69,6 +70,25 @@ def test_outcomes(store: Store) -> None:
     assert labels[132540, "death_within_14_days"] is True
     assert labels[132540, "death_within_7_days"] is False
     assert store.dataset["tasks"]["decompensation"] == "not available: needs hour of death"
+
+
+def test_an_outcome_changes_no_text_and_no_value(tmp_path: Path) -> None:
+    """Twins: one lives, one dies within the hours that are spoken, one later; scores and length of stay of the outcome file differ, too."""
+    outcomes = ("1,6,1,5,-1,0", "2,30,18,1,1,1", "3,16,8,90,30,1")
+    stays = {f"set-a/{number}.txt": _FILES["set-a/132539.txt"] for number in (1, 2, 3)}
+    header = _FILES["Outcomes-a.txt"].splitlines()[0]
+    raw = write_folder(tmp_path / "raw", {**stays, "Outcomes-a.txt": "\n".join([header, *outcomes]) + "\n"})
+    store = read_store(extract("cinc_2012", raw, tmp_path / "store", threads=1))
+
+    for twin in (2, 3):
+        assert (store.states(twin), store.actions(twin)) == (store.states(1), store.actions(1))
+        assert store.stay(twin)["static_text"] == store.stay(1)["static_text"]
+        assert _of(store.values, twin).equals(_of(store.values, 1))
+        assert not _of(store.labels, twin).equals(_of(store.labels, 1))
+
+
+def _of(table: pl.DataFrame, stay: int) -> pl.DataFrame:
+    return table.filter(pl.col("stay_id") == stay).drop("stay_id")
 
 
 def test_an_archive_is_as_good_as_a_folder(store: Store, tmp_path: Path) -> None:

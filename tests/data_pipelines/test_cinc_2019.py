@@ -1,5 +1,6 @@
 """The source cinc_2019: worked stays, the published counts, and what is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def test_cohort(store: Store) -> None:
 def test_sepsis_is_the_published_label(store: Store) -> None:
     assert (store.stay(12)["sepsis3"], store.stay(12)["sepsis3_onset_hour"]) == (True, 8)
     assert (store.stay(7)["sepsis3"], store.stay(7)["sepsis3_onset_hour"]) == (False, None)
+
+
+def test_the_label_changes_no_text_and_no_value(store: Store, tmp_path: Path) -> None:
+    """The same stays, none of them septic."""
+    files = {name: re.sub(r"\|1$", "|0", text, flags=re.MULTILINE) for name, text in _FILES.items()}
+    other = read_store(extract("cinc_2019", write_folder(tmp_path / "raw", files), tmp_path / "store", threads=1))
+
+    assert other.hours.equals(store.hours)
+    assert other.values.equals(store.values)
+    assert other.stays["static_text"].equals(store.stays["static_text"])
+    assert not other.labels.equals(store.labels)
 
 
 def test_what_is_not_published_is_not_made_up(store: Store) -> None:

@@ -11,6 +11,14 @@ from clin_jepa.evaluation import model_names
 from clin_jepa.evaluation.collapse import collapse_measures, collapse_report, singular_values
 from clin_jepa.evaluation.drift import drift_curves, drift_report
 from clin_jepa.evaluation.windows import EvaluationWindows, choose_windows
+from tests.evaluation import labelled_stays
+from tests.training_runs import Run
+
+
+@pytest.fixture(scope="session")
+def labelled_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run on `labelled_stays`."""
+    return labelled_stays.labelled_run(tmp_path_factory.mktemp("labelled"))
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,13 @@
 """Arms side by side: means over seeds, spread over seeds, and differences paired by subject."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from clin_jepa.evaluation.arms import MeasuredRun, compare_arms, draw_subjects, figures_of_run
+from clin_jepa.evaluation.arms import Draws, MeasuredRun, arms_report, draw_subjects, figures_of_run
 from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
 
 STAYS = pl.DataFrame({"stay_id": range(60), "subject_id": [number // 2 for number in range(60)]})
@@ -27,11 +28,19 @@ def run(arm: str, seed: int, first: float, last: float, auroc_of: float = 0.0) -
     return MeasuredRun(arm, seed, pl.concat(rows), NOTHING, scores)
 
 
+def report_of(runs: list[MeasuredRun], draws: Draws, reference: str) -> dict[str, Any]:
+    """The report of some runs, by arm."""
+    by_arm: dict[str, dict[int, Any]] = {}
+    for each in runs:
+        by_arm.setdefault(each.arm, {})[each.seed] = figures_of_run(each, draws)
+    return arms_report(by_arm, reference)
+
+
 def test_the_figures_of_a_run_are_those_of_its_mean_errors() -> None:
     found = figures_of_run(run("full", 0, first=1.0, last=1.5, auroc_of=1.0), draw_subjects(STAYS, 50, seed=0))
     assert {name: value_R[0] for name, value_R in found.items()} == pytest.approx(
         {"drift_percent 2 h": 50.0, "mase 2 h": 0.375, "skill_vs_mean 2 h": 0.625, "mase 1 h": 0.5, "auroc decompensation": 1.0,
-         "mean auroc, early events": 1.0}
+         "mean auroc, early events": 1.0, "mean auroc, all tasks": 1.0}
     )  # fmt: skip
     # Every forecast meets the same hard stays: the ratio is the same in every draw.
     assert np.allclose(found["mase 2 h"], 0.375)
@@ -39,7 +48,7 @@ def test_the_figures_of_a_run_are_those_of_its_mean_errors() -> None:
 
 def test_seeds_and_patients_vary_apart() -> None:
     runs = [run("full", 0, 1.0, 1.5, 0.1), run("full", 1, 1.0, 1.7, 0.1), run("naive", 0, 1.0, 2.0, 0.1)]
-    report = compare_arms(runs, draw_subjects(STAYS, 100, seed=0), "full")
+    report = report_of(runs, draw_subjects(STAYS, 100, seed=0), "full")
 
     drift = report["full"]["figures"]["drift_percent 2 h"]
     assert report["full"]["seeds"] == [0, 1]
@@ -55,11 +64,11 @@ def test_seeds_and_patients_vary_apart() -> None:
 
 
 def test_equal_runs_differ_by_nothing_whatever_is_drawn() -> None:
-    report = compare_arms([run("a", 0, 1.0, 1.5, 0.1), run("b", 0, 1.0, 1.5, 0.1)], draw_subjects(STAYS, 50, seed=1), "a")
+    report = report_of([run("a", 0, 1.0, 1.5, 0.1), run("b", 0, 1.0, 1.5, 0.1)], draw_subjects(STAYS, 50, seed=1), "a")
     for figure in report["b"]["figures"].values():
         assert figure["minus_reference"] == 0.0 and figure["minus_reference_ci95"] == (0.0, 0.0)
 
 
 def test_a_reference_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no run is of the arm 'published'; there are full"):
-        compare_arms([run("full", 0, 1.0, 1.5)], draw_subjects(STAYS, 5, seed=0), "published")
+        report_of([run("full", 0, 1.0, 1.5)], draw_subjects(STAYS, 5, seed=0), "published")

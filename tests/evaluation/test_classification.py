@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from clin_jepa.evaluation.bootstrap import drawn_times
-from clin_jepa.evaluation.classification import METRICS, Scored, drawn_metrics, interval, metrics, paired_differences
+from clin_jepa.evaluation.classification import METRICS, Scored, drawn_metrics, drawn_prevalence, interval, metrics, paired_differences
 
 
 def scored(rows: int, seed: int = 0, levels: int | None = None, subjects: int = 40) -> Scored:
@@ -38,7 +38,7 @@ def test_the_calibration_error_of_a_hand_worked_case() -> None:
 
 def test_a_draw_counts_a_subject_s_rows_as_often_as_the_subject_was_drawn() -> None:
     given = scored(200, levels=20, subjects=15)
-    drawn = drawn_metrics(given, draws=20, seed=3)
+    drawn, prevalence_R = drawn_metrics(given, draws=20, seed=3), drawn_prevalence(given, draws=20, seed=3)
 
     subjects = np.unique(given.subject_N)
     for number, times_S in enumerate(drawn_times(len(subjects), 20, 3).numpy()):
@@ -47,6 +47,7 @@ def test_a_draw_counts_a_subject_s_rows_as_often_as_the_subject_was_drawn() -> N
         )
         again = metrics(Scored(given.label_N[row_M], given.score_N[row_M], given.subject_N[row_M]))
         assert {name: drawn[name][number] for name in METRICS} == pytest.approx(again)
+        assert prevalence_R[number] == pytest.approx(given.label_N[row_M].mean())
 
 
 def test_equal_models_differ_by_nothing_and_better_ones_by_more_than_chance() -> None:

@@ -8,7 +8,8 @@ import torch
 
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.data.windows import Windowing
-from clin_jepa.evaluation.decoded_forecasts import VARIABLES, _figures, _last_known, decoded_report, fit_decoder
+from clin_jepa.evaluation import decoded_forecasts
+from clin_jepa.evaluation.decoded_forecasts import FIGURES, VARIABLES, _figures, _last_known, decoded_report, fit_decoder
 from clin_jepa.evaluation.numeric_grid import read_grid
 from clin_jepa.evaluation.rollout_errors import split_hours
 from clin_jepa.evaluation.store_latents import StoreLatents
@@ -25,10 +26,29 @@ def test_there_are_27_variables() -> None:
 
 def test_the_figures_of_hand_worked_forecasts() -> None:
     truth_N, forecast_N = np.array([1.0, 2.0, np.nan, 4.0]), np.array([1.5, 2.0, 9.0, 3.0])
-    found = _figures(truth_N, forecast_N, truth_N + 0.1, np.array([2.0, 2.0, 2.0, 2.0]), np.ones((1, 4)))
+    # Three windows, the last of two hours: drawn once each, then the last one twice, of which one hour was measured.
+    window_N, weight_RN = np.array([0, 1, 2, 2]), np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 2.0], [0.0, 0.0, 2.0]])
+    found = _figures(truth_N, forecast_N, truth_N + 0.1, np.array([2.0, 2.0, 2.0, 2.0]), window_N, weight_RN)
     assert (found["n"], found["mae"], found["mase"]) == (3, pytest.approx(0.5), pytest.approx(0.5))
     assert found["mae_true_latent"] == pytest.approx(0.1) and found["spearman"] == pytest.approx(1.0)
-    assert _figures(np.full(2, np.nan), np.ones(2), np.ones(2), np.ones(2), np.ones((1, 2)))["mae"] is None
+    assert found["ci95"]["mae"] == (1.0, 1.0) and found["ci95"]["mase"] == (0.5, 0.5) and found["ci95"]["spearman"] is None
+
+
+@pytest.mark.parametrize(("truth", "forecast"), [(np.nan, 1.0), (1.0, np.nan)])
+def test_what_was_not_measured_or_forecast_has_no_figures(truth: float, forecast: float) -> None:
+    found = _figures(np.full(4, truth), np.full(4, forecast), np.ones(4), np.ones(4), np.arange(4), np.ones((3, 4)))
+    assert found["mae"] is found["mase"] is found["spearman"] is None
+    assert found["ci95"]["mae"] is None
+
+
+def test_figures_do_not_depend_on_how_draws_are_chunked(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    columns, weight_RN = random.random((4, 30)), random.integers(0, 3, (20, 10)).astype(np.float64)
+    whole = _figures(*columns, np.arange(30) // 3, weight_RN)
+    monkeypatch.setattr(decoded_forecasts, "_VALUES", 100)
+    chunked = _figures(*columns, np.arange(30) // 3, weight_RN)
+    for name in FIGURES:
+        assert [chunked[name], *chunked["ci95"][name]] == pytest.approx([whole[name], *whole["ci95"][name]])
 
 
 @pytest.fixture

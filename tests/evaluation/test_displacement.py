@@ -1,5 +1,7 @@
 """Displacement and its ratio, on clouds of which the answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,25 @@ def test_the_ratio_is_found_and_the_null_is_one() -> None:
     low, high = report["ci95"]["null_ratio"]
     assert low < 1.0 < high and report["null_ratio"] == pytest.approx(1.0, abs=0.02)
     assert not low < report["ratio"] < high
+
+
+@pytest.mark.parametrize("figure", ["ratio", "matched_ratio"])
+def test_shuffled_cohorts_have_a_ratio_of_one_within_its_interval(figure: str) -> None:
+    """Of a real difference, only the shuffle is left; one interval in twenty may leave one out."""
+    given, missed = cohorts(2.0), 0
+    for seed in range(40):
+        shuffled = replace(given, is_worse_N=np.random.default_rng(seed).permutation(given.is_worse_N))
+        low, high = displacement_report(shuffled, draws=100, seed=seed)["ci95"][figure]
+        assert high - low < 0.5
+        missed += not low < 1.0 < high
+    assert missed <= 6
+
+
+def test_more_windows_of_the_same_stays_are_no_more_evidence() -> None:
+    given = replace(cohorts(1.5, windows=100), stay_N=np.arange(100))
+    fourfold = {name: np.tile(getattr(given, name), 4) for name in ("distance_N", "is_worse_N", "stay_N", "measured_N")}
+    once, often = (displacement_report(found, draws=50)["ci95"] for found in (given, Displacements(**fourfold)))
+    assert often["ratio"] == pytest.approx(once["ratio"]) and often["matched_ratio"] == pytest.approx(once["matched_ratio"], rel=0.02)
 
 
 def test_cohorts_that_differ_by_measurements_alone_have_a_matched_ratio_of_one() -> None:

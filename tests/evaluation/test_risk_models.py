@@ -1,8 +1,11 @@
 """Probes and baselines find what is there, find nothing where nothing is, and never read a held-out row."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from clin_jepa.evaluation import risk_models
 from clin_jepa.evaluation.classification import Scored, metrics
 from clin_jepa.evaluation.risk_models import BACKBONE, BOOSTED, LOGISTIC, PREVALENCE, ROW_MODELS, fit_risk_model
 from clin_jepa.evaluation.task_rows import TaskRows
@@ -47,6 +50,15 @@ def test_held_out_rows_change_nothing_of_what_is_fitted(name: str) -> None:
     given.label_N[held_out] = ~given.label_N[held_out]
     after = fit_risk_model(name, other_NF, given, seed=0).probabilities(feature_NF[:50])
     assert after.tolist() == before.tolist()
+
+
+def test_a_linear_probe_of_few_of_the_rows_sees_both_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    feature_NF, given = rows(signal=3.0)
+    rare = replace(given, label_N=np.isin(given.stay_N, [np.flatnonzero(given.of_split("train"))[0]]))
+    rare.label_N[np.flatnonzero(given.of_split("tuning"))[:2]] = True
+    monkeypatch.setattr(risk_models, "_MOST_LINEAR_ROWS", 20)
+    score_N = fit_risk_model(BACKBONE, feature_NF, rare, seed=0).probabilities(feature_NF)
+    assert np.isfinite(score_N).all()
 
 
 @pytest.mark.parametrize("name", [LOGISTIC, BOOSTED])

@@ -110,6 +110,14 @@ def test_an_unknown_task_is_refused(evaluated: Evaluated, capsys: pytest.Capture
     assert "--tasks readmission: there is no such thing; there are circulatory_failure, " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("lacking", ["train", "tuning", "held_out"])
+def test_a_split_of_one_class_is_named(tmp_path: Path, lacking: str) -> None:
+    splits = [split for split in ("train", "tuning", "held_out") for _ in range(4)]
+    stays = [WrittenStay(n, 3, split, labels={TASK: {0: n % 2 == 0 and split != lacking}}) for n, split in enumerate(splits, 1)]
+    store = write_store(tmp_path / "store", stays)
+    assert why_not(task_rows(store, TASK), store) == f"0 of 4 rows of the split {lacking} are events: at least 2 of either kind are needed"
+
+
 def test_a_task_of_one_class_and_one_that_the_data_lack_are_told_apart(tmp_path: Path) -> None:
     store = write_store(tmp_path / "store", [WrittenStay(1, 3, labels={TASK: {0: True}})])
     assert why_not(task_rows(store, TASK), store) == "1 of 1 rows of the split train are events: at least 2 of either kind are needed"
@@ -126,6 +134,14 @@ def test_rows_for_fitting_are_of_training_and_tuning_only_and_no_more_than_asked
     assert [int(taken.of_split(split).sum()) for split in ("train", "tuning", "held_out")] == [20, 5, 0]
     assert (np.diff(taken.stay_N) > 0).all() and np.array_equal(taken.label_N, taken.stay_N % 2 == 0)
     assert rows.for_fitting(1000, seed=0).sum() == 80
+
+
+def test_rows_for_fitting_are_of_both_classes_however_rare_one_is() -> None:
+    number_N = np.arange(10_000)
+    split_N = np.where(number_N < 8000, "train", "tuning")
+    rows = TaskRows(TASK, number_N, number_N, np.isin(number_N, [3, 5000, 8001, 9000]), number_N, split_N)
+    taken = rows.taken(rows.for_fitting(40, seed=0))
+    assert [int(taken.label_N[taken.of_split(split)].sum()) for split in ("train", "tuning")] == [2, 2]
 
 
 def test_scores_do_not_depend_on_how_many_rows_are_scored_at_once(evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch) -> None:

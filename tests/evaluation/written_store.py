@@ -1,5 +1,6 @@
 """A trajectory store written by hand, row by row."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,10 +26,12 @@ class WrittenStay:
         stay_id: Its number; its subject's is the same.
         n_hours: Hours.
         split: Train, tuning or held_out.
-        values: Values by variable and hour.
+        values: Values by variable and hour; a state text says them, too.
         actions: Treatments by hour, as an action text says them after the stamp.
         death_hour: Hour of death.
         labels: Labels by task and hour.
+        age: Years; the static text says them.
+        sex: M or F.
     """
 
     stay_id: int
@@ -38,13 +41,15 @@ class WrittenStay:
     actions: Mapping[int, str] = field(default_factory=dict)
     death_hour: float | None = None
     labels: Mapping[str, Mapping[int, bool]] = field(default_factory=dict)
+    age: int = 60
+    sex: str = "M"
 
 
 def write_store(folder: Path, stays: Sequence[WrittenStay]) -> TrajectoryStore:
     """Write the tables and open them."""
-    stay_rows = [(s.stay_id, s.stay_id, s.split, s.n_hours, 60, "M", "age: 60 years", s.death_hour) for s in stays]
+    stay_rows = [(s.stay_id, s.stay_id, s.split, s.n_hours, s.age, s.sex, f"age: {s.age} years", s.death_hour) for s in stays]
     hour_rows = [
-        (s.stay_id, hour, f"t={hour}h | n: {hour}", f"t={hour}h | {s.actions.get(hour, 'no interventions recorded')}",
+        (s.stay_id, hour, _state_text(s, hour), f"t={hour}h | {s.actions.get(hour, 'no interventions recorded')}",
          sum(hour in by_hour for by_hour in s.values.values()))
         for s in stays for hour in range(s.n_hours)
     ]  # fmt: skip
@@ -60,6 +65,12 @@ def write_store(folder: Path, stays: Sequence[WrittenStay]) -> TrajectoryStore:
         pl.DataFrame(rows, schema=schema, orient="row").write_parquet(folder / name / "00000.parquet")
     variables = sorted({row[2] for row in value_rows})
     tasks = {row[0]: "available" for row in label_rows}
-    about = {"schema_version": 1, "content_hash": "written by hand", "variables": variables, "unavailable": {}, "tasks": tasks}
+    content_hash = hashlib.sha256(repr((stay_rows, hour_rows, value_rows, label_rows)).encode()).hexdigest()
+    about = {"schema_version": 1, "content_hash": content_hash, "variables": variables, "unavailable": {}, "tasks": tasks}
     (folder / "dataset.json").write_text(json.dumps(about))
     return TrajectoryStore(folder)
+
+
+def _state_text(stay: WrittenStay, hour: int) -> str:
+    said = [f"{variable}: {by_hour[hour]:g}" for variable, by_hour in stay.values.items() if hour in by_hour]
+    return f"t={hour}h | {'; '.join([*said, f'n: {hour}'])}"

@@ -71,12 +71,14 @@ STATUS = {
         ("3 times", creatinine(1.0, 3.0), "T"), ("2.9 times", creatinine(1.0, 2.9), "F"), ("4.0 with + 0.3", creatinine(3.7, 4.0), "T"),
         ("4.0 without a rise", creatinine(3.9, 4.0), "F"), ("6.0 without a baseline", Stay(8).read(4, "creatinine", 6), "F"),
         ("renal replacement", Stay(8).give(4, "crrt", until=5), "T"), ("nothing known", Stay(8), "."),
+        ("renal replacement, normal creatinine", creatinine(1.0, 1.0).give(4, "crrt", until=5), "T"),
     ],
     "severe_liver_dysfunction": [
         ("by hand: 3.78 x 2.3026 + 11.2 x 0.9163 + 9.57 x 0.4700 + 6.43 = 29.89", liver(10, 2.5, 1.6), "F"),
         ("by hand: 3.78 x 2.3026 + 11.2 x 0.9163 + 9.57 x 0.5306 + 6.43 = 30.47", liver(10, 2.5, 1.7), "T"),
         ("the same patient on dialysis", liver(10, 2.5, 1.0).give(4, "hemodialysis", until=5), "T"),
         ("no INR", Stay(8).read(4, "bilirubin_total", 30).read(4, "creatinine", 4), "."),
+        ("bilirubin of 40 alone is none: 3.78 x 3.6889 + 6.43 = 20.37", liver(40, 1, 1), "F"),
     ],
 }  # fmt: skip
 STATUSES = [Case(f"{task}: {name}", stay, (task, expected)) for task, rows in STATUS.items() for name, stay, expected in rows]
@@ -99,10 +101,11 @@ def shock(hours: int, *moments: tuple[float, float, float]) -> Stay:
 
 
 def gases(hours: int, **ratios: float) -> Stay:
-    """Gases at hours (h5=...) with this PaO2/FiO2, at 50 % oxygen."""
+    """Gases at hours (h5=..., h5_5=...) with this PaO2/FiO2, at 50 % oxygen."""
     stay = Stay(hours)
     for name, ratio in ratios.items():
-        stay.read(float(name[1:]), "po2_arterial", ratio / 2).read(float(name[1:]), "fio2_gas", 50)
+        hour = float(name[1:].replace("_", "."))
+        stay.read(hour, "po2_arterial", ratio / 2).read(hour, "fio2_gas", 50)
     return stay
 
 
@@ -125,11 +128,24 @@ LABELS = [
     Case("shock: recovers, fails again", shock(20, low(2), fine(6), low(12)), ("circulatory_failure", "TT.F.." + "T" * 6 + "." * 8)),
     Case("shock: at the very end", shock(10, low(9)), ("circulatory_failure", ".TTTTTTTT.")),
     Case("lungs: 24 hours", gases(40, h30=150), ("respiratory_failure", "." * 6 + "T" * 24 + "." * 10)),
+    Case("lungs: nothing observed", gases(40), ("respiratory_failure", "." * 40)),
+    Case("lungs: goes on failing", gases(40, h3=150, h9=150), ("respiratory_failure", "TTT" + "." * 37)),
+    Case("lungs: recovers, fails again", gases(40, h3=150, h9=300, h38=150), ("respiratory_failure",
+         "TTT" + "." + "F" * 5 + "." * 5 + "T" * 24 + "..")),
+    Case("lungs: normal and failing gas of one hour", gases(30, h26=150, h26_5=300), ("respiratory_failure", ".." + "T" * 24 + "....")),
+    Case("lungs: severe, nothing observed", gases(40), ("severe_respiratory_failure", "." * 40)),
+    Case("lungs: severe, goes on failing", gases(40, h3=90, h9=90), ("severe_respiratory_failure", "TTT" + "." * 37)),
+    Case("lungs: severe, becomes moderate", gases(40, h3=90, h9=150), ("severe_respiratory_failure", "TTT" + "." + "F" * 5 + "." * 31)),
     Case("lungs: severe is also respiratory failure", gases(30, h26=90), ("respiratory_failure", ".." + "T" * 24 + "....")),
     Case("lungs: severe", gases(30, h26=90), ("severe_respiratory_failure", ".." + "T" * 24 + "....")),
     Case("lungs: 150 is a non-event of the severe task", gases(30, h26=150), ("severe_respiratory_failure", ".." + "F" * 24 + "....")),
     Case("kidney: 48 hours ahead", Stay(60).give(50.5, "hemodialysis", until=51), ("kidney_failure", ".." + "T" * 48 + "." * 10)),
     Case("kidney: a creatinine holds for 48 hours", Stay(60).read(3, "creatinine", 1), ("kidney_failure", "F" * 51 + "." * 9)),
+    Case("kidney: nothing observed", Stay(60), ("kidney_failure", "." * 60)),
+    Case("kidney: goes on failing", Stay(60).give(10, "hemodialysis", until=11).give(30, "hemodialysis", until=31),
+         ("kidney_failure", "T" * 10 + "." * 50)),
+    Case("liver: 48 hours ahead", failing_liver(70, 60), ("severe_liver_dysfunction", "." * 12 + "T" * 48 + "." * 10)),
+    Case("liver: nothing observed", Stay(60), ("severe_liver_dysfunction", "." * 60)),
     # MELD of 35.9, known for 48 hours; nothing is known for 10 hours; MELD of 35.9 again.
     Case("liver: failing is asked again", failing_liver(70, 2, 60), ("severe_liver_dysfunction", "TT" + "." * 48 + "T" * 10 + "." * 10)),
 ]  # fmt: skip

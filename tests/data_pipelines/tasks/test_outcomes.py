@@ -47,7 +47,8 @@ ONCE = {
     "prolonged_stay": [
         ("exactly 7 days", Stay(7 * DAY), False), ("a second more than 7 days", Stay(7 * DAY + SECOND), True), ("2 days", Stay(48), False),
         ("longer than the hours that count", Stay(400), True), ("23 hours", Stay(23), None), ("exactly 24 hours", Stay(24), False),
-        ("died on the eighth day", died(7.5 * DAY, stay=7.5 * DAY), True),
+        ("died on the eighth day", died(7.5 * DAY, stay=7.5 * DAY), True), ("died after a stay of 2 days", died(8 * DAY), False),
+        ("died a second before 24 hours, left the bed later", died(24 - SECOND, stay=8 * DAY), None),
     ],
     "sepsis": [
         ("suspected exactly at 24 hours", septic(24), True), ("suspected a second before 24 hours", septic(24 - SECOND), None),
@@ -55,6 +56,8 @@ ONCE = {
         ("never suspected", Stay(48), False), ("suspected without organ failure", Stay(48).infected([30], [30]), False),
         ("a stay of 23 hours", septic(10, stay=23), None), ("a stay of exactly 24 hours, suspected after it", septic(30, stay=24), True),
         ("antibiotic after 24 hours, culture before", Stay(60).series(range(0, 60, 12), "platelets", 99).infected([30], [20]), None),
+        ("died a second before 24 hours, left the bed later", died(24 - SECOND, stay=25), None),
+        ("died at home", died(100, in_hospital=False), False),
         ("the source says hour 24", Stay(48, given_sepsis=24), True), ("the source says hour 23", Stay(48, given_sepsis=23), None),
     ],
 }  # fmt: skip
@@ -71,6 +74,7 @@ AT_24_HOURS = [
     Case("a stay of 8 hours", died(7, stay=8), None),
     Case("died exactly at 24 hours", died(24, stay=25), True),
     Case("died before 24 hours, left the bed later", died(23.9, stay=24.5), None),
+    Case("died at home", died(100, in_hospital=False), False),
 ]
 
 # Expected: decompensation, an hour each.
@@ -94,6 +98,10 @@ BEFORE_ONSET = [
     Case("suspected at admission", septic(0, stay=8), "." * 8),
     Case("suspected before", septic(-5, stay=8), "." * 8),
     Case("suspected in hour 3", septic(3, stay=8), "TTT" + "." * 5),
+    Case("suspected without organ failure", Stay(16).infected([10], [10]), "F" * 16),
+    Case("suspected after discharge, within 6 hours of the last hours", septic(18, stay=16), "F" * 12 + "TTTT"),
+    Case("suspected more than 6 hours after the last hour", septic(22, stay=16), "F" * 16),
+    Case("dead within 6 hours, not septic", died(14, stay=16), "F" * 16),
     Case("the source says hour 12", Stay(16, given_sepsis=12), "F" * 6 + "T" * 6 + "." * 4),
 ]
 CASES = [*ONCE_CASES, *(Case(f"24 h: {c.name}", c.stay, c.expected) for c in AT_24_HOURS),

@@ -1,0 +1,48 @@
+"""The encoder as it was before the curriculum: tuned to predict tokens, and nothing else."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import yaml
+
+from clin_jepa.checkpoint import encoder_weights, read_checkpoint
+from clin_jepa.evaluation.finished_run import FinishedRun
+
+
+def tuned_checkpoint(opened: FinishedRun) -> Path | None:
+    """The checkpoint of next-token tuning that a run began with: its own, or the one named by ``--model.encoder.weights``."""
+    own = opened.folder / "checkpoints" / "phase0.ckpt"
+    if own.is_file():
+        return own
+    config = yaml.safe_load((opened.folder / "config.yaml").read_text(encoding="utf-8"))
+    named = config["model"]["encoder"].get("weights")
+    return Path(named) if named else None
+
+
+@contextmanager
+def encoder_as_tuned(opened: FinishedRun, checkpoint: Path) -> Iterator[None]:
+    """Within it the run's encoder has the weights of a checkpoint; afterwards its own again.
+
+    Only weights that were trained are exchanged, so that a large frozen base is in memory once.
+
+    Args:
+        opened: The run.
+        checkpoint: Of the same encoder.
+
+    Raises:
+        InputError: If the checkpoint is of another encoder.
+    """
+    encoder = opened.module.encoder
+    trained = {f"lm.{name}": parameter for name, parameter in encoder.online_parameters().items()}
+    given = encoder_weights(read_checkpoint(checkpoint), checkpoint, encoder.identity, trained)
+    own = {name: parameter.detach().clone() for name, parameter in trained.items()}
+    with torch.no_grad():
+        try:
+            for name, parameter in trained.items():
+                parameter.copy_(given[name])
+            yield
+        finally:
+            for name, parameter in trained.items():
+                parameter.copy_(own[name])
