@@ -34,7 +34,16 @@ from clin_jepa.encoder import TextEncoder
 from clin_jepa.errors import InputError
 from clin_jepa.grounding import GroundingConfig, GroundingHeads
 from clin_jepa.language_model import EncoderConfig
-from clin_jepa.objective import Reduction, hours_from, masked_l1, rollout_loss, rollout_starts, rollout_steps, teacher_forced_loss
+from clin_jepa.objective import (
+    Reduction,
+    hours_from,
+    longest_rollout,
+    masked_l1,
+    rollout_loss,
+    rollout_starts,
+    rollout_steps,
+    teacher_forced_loss,
+)
 from clin_jepa.optimization import OptimizationConfig, build_optimizer, clip_each_group, warmup_then_cosine
 from clin_jepa.predictor import LatentTrajectoryPredictor, PredictorConfig
 from clin_jepa.regime import Regime
@@ -388,7 +397,7 @@ class ClinJEPA(LightningModule):
             target_BTD = self.online_target_latents(batch, online_UD)
         latents = self.arrange(online_UD, batch)
         start_B = rollout_starts(batch.n_hours, self.horizon, share.uniform_B)
-        horizon = max(min(self.horizon, batch.mask_BT.shape[1] - 1), 1)
+        horizon = longest_rollout(batch.mask_BT.shape[1], self.horizon)
         if self.regime.rollout == "chained":
             pred_BTD, rolled_BRD, hidden_BTW = self.predictor.forward_with_rollouts(
                 latents.static_BD, latents.state_BTD, latents.action_BTD, start_B, horizon

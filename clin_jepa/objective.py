@@ -71,6 +71,15 @@ def rollout_steps(n_hours_B: Tensor, horizon: int) -> Tensor:
     return (n_hours_B - 1).clamp(max=horizon)
 
 
+def longest_rollout(hours: int, horizon: int) -> int:
+    """Steps that a batch whose longest window has so many hours is rolled out; at least one.
+
+    >>> [longest_rollout(hours, horizon=24) for hours in (48, 10, 1)]
+    [24, 9, 1]
+    """
+    return max(min(horizon, hours - 1), 1)
+
+
 def rollout_starts(n_hours_B: Tensor, horizon: int, uniform_B: Tensor) -> Tensor:
     """The last true hour of a rollout in each window, such that all of its `rollout_steps` follow.
 

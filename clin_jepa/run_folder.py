@@ -2,6 +2,9 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from clin_jepa.errors import InputError
 from clin_jepa.writable_folder import writable_folder
@@ -23,6 +26,25 @@ def run_of_checkpoint(checkpoint: Path) -> Path:
     """
     folder = checkpoint.parent
     return folder.parent if folder.name == "checkpoints" else folder
+
+
+def run_config(run: Path) -> dict[str, Any]:
+    """The settings that a run was trained with.
+
+    Args:
+        run: The run folder.
+
+    Raises:
+        InputError: If the folder is none of a run, or its config cannot be read.
+    """
+    file = run / "config.yaml"
+    if not file.is_file():
+        raise InputError(f"{run} is not a run folder (no config.yaml in it): give the folder that 'clinjepa fit --run' named")
+    try:
+        config: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{file} is not the config of a run ({error}): give the folder that 'clinjepa fit --run' named") from error
+    return config
 
 
 def prepare_run_folder(run: Path, continues: Path | None, overwrite: bool) -> None:

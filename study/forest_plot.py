@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from clin_jepa.atomic_file import replacing
 from clin_jepa.evaluation.classification import interval
 from study.design import RECOMMENDED, REFERENCE
 
@@ -54,7 +55,8 @@ def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, ND
     panels[0].set_yticks(range(len(rows)), [row.replace("_", " ") for row in rows])
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
     path = folder / f"study_{data}.png"
-    plot.savefig(path, metadata={"Software": None})
+    with replacing(path) as partial:
+        plot.savefig(partial, format="png", metadata={"Software": None})
     return path
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clin_jepa.evaluation.inline_svg import INK
+from clin_jepa.evaluation.inline_svg import DASHES, INK
 
 # More colours are not told apart.
 MOST_COLOURED = 6
 _COLOURS = ("#2f7de1", "#e08a2c", "#2aa198", "#9b6dd6", "#d2544b", "#b0568f")
 _STYLES = ("-", "-", "-", "--", "--", "--")
 GREY = "#8a929c"
-_DASHES = {"-": "", "--": "6 3", ":": "2 3"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def legend(lines: Sequence[Line]) -> list[dict[str, str]]:
         lines: As they are to be read.
     """
     grey = [line.label for line in lines if not line.is_main]
-    entries = [{"label": line.label, "colour": _page_colour(line.colour), "dashes": _DASHES[line.style]} for line in lines if line.is_main]
+    entries = [{"label": line.label, "colour": _page_colour(line.colour), "dashes": DASHES[line.style]} for line in lines if line.is_main]
     return [*entries, {"label": f"other arms: {', '.join(grey)}", "colour": GREY, "dashes": ""}] if grey else entries
 
 

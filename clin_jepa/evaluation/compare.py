@@ -12,7 +12,7 @@ from clin_jepa.atomic_file import replacing, write_atomically
 from clin_jepa.errors import InputError
 from clin_jepa.evaluation.arms import Draws, MeasuredRun, draw_subjects
 from clin_jepa.evaluation.comparison import ByArm, arms_section, baselines_section, tasks_section, with_counts
-from clin_jepa.evaluation.evaluated_runs import EvaluatedRun, evaluated_runs, run_config, store_of
+from clin_jepa.evaluation.evaluated_runs import EvaluatedRun, evaluated_runs, run_seed, store_of
 from clin_jepa.evaluation.metrics_file import check_values
 from clin_jepa.evaluation.predictions_file import read_predictions
 from clin_jepa.evaluation.risk_models import BACKBONE, BASELINES
@@ -102,8 +102,7 @@ def measured_run(arm: str, folder: Path) -> MeasuredRun:
             raise InputError(f"{path} is missing: run 'clinjepa evaluate --run {folder}' with this version")
         tables[name] = pl.read_parquet(path)
     predictions = read_predictions(output / "predictions.parquet").filter(pl.col("model") == BACKBONE)
-    seed = int(run_config(folder).get("seed_everything") or 0)
-    return MeasuredRun(arm, seed, tables["rollout_errors"], tables["displacements"], predictions)
+    return MeasuredRun(arm, run_seed(folder), tables["rollout_errors"], tables["displacements"], predictions)
 
 
 def _figures(evaluated: Sequence[EvaluatedRun], draws: Draws) -> dict[str, dict[int, RunFigures]]:

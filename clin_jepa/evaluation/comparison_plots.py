@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from clin_jepa.evaluation.arm_lines import GREY, Line
 from clin_jepa.evaluation.inline_svg import INK, STYLE, inline_svg
 from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN
+from clin_jepa.evaluation.plots import fit_frame, gaps, label_hours
 from clin_jepa.evaluation.risk_curves import FALSE_ALARMS_P, RECALL_P, RiskCurves
 
 PANELS = {"roc": "ROC", "precision_recall": "Precision and recall", "reliability": "Reliability"}
@@ -52,7 +53,7 @@ def plot_by_hour(
         axes = plot.add_subplot()
         framed: list[float | None] = [even]
         for name, values in simple.items():
-            _line(axes, range(1, len(values) + 1), _gaps(values), SIMPLE_LINES[name])
+            _line(axes, range(1, len(values) + 1), gaps(values), SIMPLE_LINES[name])
             framed += values if even is None else []
         if even is not None:
             axes.axhline(even, color=INK, linewidth=0.8, alpha=0.5, zorder=0)
@@ -60,15 +61,14 @@ def plot_by_hour(
         for arm, line in lines.items():
             curve = arms[arm]["by_hour"][figure]
             hours = len(curve["value"])
-            _line(axes, range(1, hours + 1), _gaps(curve["value"]), line)
+            _line(axes, range(1, hours + 1), gaps(curve["value"]), line)
             if line.is_main:
                 low, high = zip(*((None, None) if pair is None else pair for pair in curve["ci95"]), strict=True)
-                axes.fill_between(range(1, hours + 1), _gaps(low), _gaps(high), color=line.colour, alpha=opacity, linewidth=0)
+                axes.fill_between(range(1, hours + 1), gaps(low), gaps(high), color=line.colour, alpha=opacity, linewidth=0)
                 framed += [*curve["value"], *low, *high]
-        _frame(axes, [value for value in framed if value is not None and isfinite(value)])
-        axes.set_xlim(1, max(hours, 2))
-        axes.set_xticks([hour for hour in range(1, hours + 1) if hour == 1 or hour % (6 if hours > 12 else 1) == 0])
-        axes.set_xlabel("forecast hour")
+        if finite := [value for value in framed if value is not None and isfinite(value)]:
+            fit_frame(axes, finite)
+        label_hours(axes, range(1, hours + 1))
         axes.set_ylabel(title)
         return inline_svg(plot, f"by-hour-{figure}", f"{title} of each arm at each forecast hour")
 
@@ -120,14 +120,3 @@ def _points(panel: str, curves: RiskCurves) -> tuple[Sequence[float], Sequence[f
 
 def _line(axes: Axes, across: Sequence[float], up: Sequence[float], line: Line) -> None:
     axes.plot(across, up, color=line.colour, linestyle=line.style, linewidth=line.width, alpha=line.opacity)
-
-
-def _frame(axes: Axes, values: Sequence[float]) -> None:
-    if values:
-        margin = 0.05 * (max(values) - min(values)) or 0.05 * abs(max(values)) or 1.0
-        axes.set_ylim(min(values) - margin, max(values) + margin)
-    axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.8)
-
-
-def _gaps(values: Sequence[float | None]) -> list[float]:
-    return [float("nan") if value is None else value for value in values]

@@ -60,7 +60,11 @@ def displacement(latent_NTD: NDArray[np.floating[Any]]) -> Floats:
     >>> displacement(np.arange(24.0).reshape(1, 12, 2)).round(4).tolist()
     [16.9706]
     """
-    first_ND, last_ND = edge_means(latent_NTD)
+    return distance(*edge_means(latent_NTD))
+
+
+def distance(first_ND: Floats, last_ND: Floats) -> Floats:
+    """Euclidean distance of each window's two means, ``[N]``."""
     distance_N: Floats = np.linalg.norm(last_ND - first_ND, axis=1)
     return distance_N
 

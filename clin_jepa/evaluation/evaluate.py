@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import polars as pl
 import torch
-import yaml
 
 from clin_jepa import __version__
 from clin_jepa.atomic_file import write_parquet_atomically
@@ -31,6 +30,7 @@ from clin_jepa.evaluation.risk_tasks import RiskTasks, task_report
 from clin_jepa.evaluation.rollout_errors import errors_table, rollout_errors, split_hours, training_mean_by_hour
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.windows import choose_windows
+from clin_jepa.run_folder import run_config
 from data_pipelines.labels import TASKS
 
 _VERSIONS = ("torch", "lightning", "transformers", "peft", "polars", "duckdb")
@@ -230,7 +230,7 @@ def _encoder(opened: FinishedRun) -> dict[str, Any]:
 
 
 def _run(opened: FinishedRun, split: Split) -> dict[str, Any]:
-    module, config = opened.module, opened.folder / "config.yaml"
+    module = opened.module
     return {
         "name": opened.folder.resolve().name,
         "checkpoint": opened.checkpoint.name,
@@ -238,7 +238,7 @@ def _run(opened: FinishedRun, split: Split) -> dict[str, Any]:
         "step": opened.step,
         "split": split,
         "predictor_parameters": sum(parameter.numel() for parameter in module.predictor.parameters()),
-        "settings": _plain(yaml.safe_load(config.read_text(encoding="utf-8"))),
+        "settings": _plain(run_config(opened.folder)),
         "versions": {
             "clin-jepa": __version__,
             "python": platform.python_version(),

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.errors import InputError
 from clin_jepa.evaluation.metrics_file import read_metrics
+from clin_jepa.run_folder import run_config
 
 
 @dataclass(frozen=True)
@@ -82,23 +82,15 @@ def store_of(runs: Sequence[EvaluatedRun], given: str | Path | None) -> Trajecto
     raise InputError(f"the store that {first} was evaluated on is not where a run was trained: name it with --store")
 
 
-def run_config(folder: Path) -> dict[str, Any]:
-    """The settings that a run was trained with.
-
-    Raises:
-        InputError: If the folder is none of a run.
-    """
-    path = folder / "config.yaml"
-    if not path.is_file():
-        raise InputError(f"{folder} is not a run folder (no config.yaml in it): give folders that 'clinjepa fit --run' named")
-    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return config
+def run_seed(folder: Path) -> int:
+    """The seed that a run was trained with; errors as of `run_config`."""
+    return int(run_config(folder).get("seed_everything") or 0)
 
 
 def _evaluated(given: str) -> EvaluatedRun:
     arm, folder = _arm_and_folder(given)
     metrics = read_metrics(folder / "evaluation" / "metrics.json")
-    return EvaluatedRun(arm, int(run_config(folder).get("seed_everything") or 0), folder, metrics)
+    return EvaluatedRun(arm, run_seed(folder), folder, metrics)
 
 
 def _arm_and_folder(given: str) -> tuple[str, Path]:

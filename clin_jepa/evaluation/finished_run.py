@@ -12,6 +12,7 @@ from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.data.windows import Windowing
 from clin_jepa.errors import InputError
 from clin_jepa.module import ClinJEPA
+from clin_jepa.run_folder import run_config
 
 # Number of the curriculum's last phase.
 _LAST_NUMBER = 5
@@ -84,14 +85,14 @@ def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str
 
 def _data_settings(run: Path) -> dict[str, Any]:
     """The section ``data`` of a run's config."""
-    file = run / "config.yaml"
-    if not file.is_file():
-        raise InputError(f"{run} is not a run folder (no config.yaml in it): give the folder that 'clinjepa fit --run' named")
+    config = run_config(run)
     try:
-        settings = dict(yaml.safe_load(file.read_text(encoding="utf-8"))["data"])
+        settings = dict(config["data"])
         settings["windowing"] = Windowing(**settings["windowing"])
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise InputError(f"{file} is not the config of a run ({error}): give the folder that 'clinjepa fit --run' named") from error
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{run / 'config.yaml'} is not the config of a run ({error}): give the folder that 'clinjepa fit --run' named"
+        ) from error
     return settings
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clin_jepa.data.datamodule import Split
 from clin_jepa.evaluation.cohorts import WINDOW_HOURS, Cohorts, find_cohorts, why_no_cohorts
-from clin_jepa.evaluation.displacement import Displacements, Floats, displacement, displacement_report, edge_means
+from clin_jepa.evaluation.displacement import Displacements, Floats, displacement, displacement_report, distance, edge_means
 from clin_jepa.evaluation.finished_run import FinishedRun
 from clin_jepa.evaluation.numeric_grid import NumericGrid, newest_measurement, standardised
 from clin_jepa.evaluation.store_latents import StoreLatents
@@ -84,7 +84,7 @@ def measure_geometry(
         return Geometry({"unavailable": reason}, pl.DataFrame(schema=SCHEMA), nothing, nothing)
     row_NT = _rows(opened, cohorts)
     first_ND, last_ND = _edges(latents, data.tokens.state_H, row_NT)
-    moved_N: Floats = np.linalg.norm(last_ND - first_ND, axis=1)
+    moved_N = distance(first_ND, last_ND)
     tuned_N, why_not = _of_the_tuned_encoder(opened, latents, row_NT) if with_tuned_encoder else (None, "not asked for")
     is_train_S = (data.store.stays["split"] == "train").to_numpy()
     raw_N = displacement(standardised(grid, newest_measurement(grid), is_train_S)[row_NT])
@@ -98,10 +98,10 @@ def measure_geometry(
         "is_worse": cohorts.is_worse_N,
         "measured": cohorts.measured_N,
         "distance": moved_N,
-        "distance_tuned": np.full(len(moved_N), np.nan) if tuned_N is None else tuned_N,
+        "distance_tuned": tuned_N,
         "distance_raw": raw_N,
     }
-    table = pl.DataFrame(columns).cast(SCHEMA).with_columns(pl.col("distance_tuned").fill_nan(None))  # type: ignore[arg-type]
+    table = pl.DataFrame(columns).cast(SCHEMA)  # type: ignore[arg-type]
     return Geometry(
         {
             "window_hours": WINDOW_HOURS,
@@ -124,9 +124,7 @@ def _of_the_tuned_encoder(opened: FinishedRun, latents: StoreLatents, row_NT: ND
         return None, f"{checkpoint.name}, which the run began with, is no longer where --model.encoder.weights says"
     with encoder_as_tuned(opened, checkpoint):
         before = StoreLatents(opened.module, opened.data.tokens, latents.tokenizer, opened.folder / "latents")
-        first_ND, last_ND = _edges(before, opened.data.tokens.state_H, row_NT, progress="encode as tuned")
-    distance_N: Floats = np.linalg.norm(last_ND - first_ND, axis=1)
-    return distance_N, ""
+        return distance(*_edges(before, opened.data.tokens.state_H, row_NT, progress="encode as tuned")), ""
 
 
 def _edges(

@@ -22,6 +22,10 @@ STYLE: dict[Any, Any] = {
 }
 
 
+# How a legend in HTML draws matplotlib's line styles.
+DASHES = {"-": "", "--": "6 3", ":": "2 3", "-.": "6 3 2 3"}
+
+
 def inline_svg(plot: Figure, name: str, description: str) -> str:
     """A figure as an element of a page: unique ids, no namespace, no document type, the page's ink and fonts.
 

@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clin_jepa.evaluation.inline_svg import INK, STYLE, inline_svg
+from clin_jepa.evaluation.inline_svg import DASHES, INK, STYLE, inline_svg
 from clin_jepa.evaluation.model_names import COPY_FORWARD, LAST_ACTION, LINEAR, NO_ACTION, TRAINING_MEAN, TRUE_ACTIONS, label
 
 _LINES: dict[str, tuple[str, str]] = {
@@ -43,15 +43,13 @@ def plot_figure(curves: Mapping[str, Any], figure: str, axis_label: str, even: f
         hours = curves["horizons"]
         for model, figures in curves["models"].items():
             colour, line = _LINES.get(model, _OTHER)
-            axes.plot(hours, _gaps(figures[figure]), color=colour, linestyle=line, linewidth=2, label=label(model))
+            axes.plot(hours, gaps(figures[figure]), color=colour, linestyle=line, linewidth=2, label=label(model))
             low, high = zip(*figures["ci95"][figure], strict=True)
-            axes.fill_between(hours, _gaps(low), _gaps(high), color=colour, alpha=0.14, linewidth=0)
+            axes.fill_between(hours, gaps(low), gaps(high), color=colour, alpha=0.14, linewidth=0)
         if even is not None:
             axes.axhline(even, color=INK, linewidth=0.8, alpha=0.5, zorder=0)
         _frame(axes, curves["models"], figure, even)
-        axes.set_xlim(min(hours), max(max(hours), min(hours) + 1))
-        axes.set_xticks([hour for hour in hours if hour == 1 or hour % (6 if len(hours) > 12 else 1) == 0])
-        axes.set_xlabel("forecast hour")
+        label_hours(axes, hours)
         axes.set_ylabel(axis_label)
         return inline_svg(plot, figure, f"{axis_label} at each forecast hour")
 
@@ -89,9 +87,8 @@ def legend(models: Sequence[str]) -> list[dict[str, str]]:
     >>> legend(["copy_forward"])
     [{'label': 'Copy-forward', 'colour': '#e08a2c', 'dashes': ''}]
     """
-    dashes = {"-": "", "--": "6 3", ":": "2 3", "-.": "6 3 2 3"}
     lines = {model: _LINES.get(model, _OTHER) for model in models}
-    return [{"label": label(model), "colour": colour, "dashes": dashes[line]} for model, (colour, line) in lines.items()]
+    return [{"label": label(model), "colour": colour, "dashes": DASHES[line]} for model, (colour, line) in lines.items()]
 
 
 def _frame(axes: Axes, models: Mapping[str, Any], figure: str, even: float | None) -> None:
@@ -100,12 +97,34 @@ def _frame(axes: Axes, models: Mapping[str, Any], figure: str, even: float | Non
     values = [value for value in shown if value is not None and isfinite(value)]
     if even is not None:
         values.append(even)
-    if not values:
-        return
+    if values:
+        fit_frame(axes, values)
+
+
+def fit_frame(axes: Axes, values: Sequence[float]) -> None:
+    """Leave a little room above and below some values, and draw the lines of a grid across.
+
+    Args:
+        axes: The plot.
+        values: What has to be seen, finite; at least one.
+    """
     margin = 0.05 * (max(values) - min(values)) or 0.05 * abs(max(values)) or 1.0
     axes.set_ylim(min(values) - margin, max(values) + margin)
     axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.8)
 
 
-def _gaps(values: Sequence[float | None]) -> list[float]:
+def label_hours(axes: Axes, hours: Sequence[int]) -> None:
+    """Ticks and a label for forecast hours: the first one, and every sixth where there are many.
+
+    Args:
+        axes: The plot.
+        hours: From the first to the last.
+    """
+    axes.set_xlim(min(hours), max(max(hours), min(hours) + 1))
+    axes.set_xticks([hour for hour in hours if hour == 1 or hour % (6 if len(hours) > 12 else 1) == 0])
+    axes.set_xlabel("forecast hour")
+
+
+def gaps(values: Sequence[float | None]) -> list[float]:
+    """Values of a line that is broken where there is none."""
     return [float("nan") if value is None else value for value in values]

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-import yaml
 
 from clin_jepa.checkpoint import encoder_weights, read_checkpoint
 from clin_jepa.evaluation.finished_run import FinishedRun
+from clin_jepa.run_folder import run_config
 
 
 def tuned_checkpoint(opened: FinishedRun) -> Path | None:
@@ -16,8 +16,7 @@ def tuned_checkpoint(opened: FinishedRun) -> Path | None:
     own = opened.folder / "checkpoints" / "phase0.ckpt"
     if own.is_file():
         return own
-    config = yaml.safe_load((opened.folder / "config.yaml").read_text(encoding="utf-8"))
-    named = config["model"]["encoder"].get("weights")
+    named = run_config(opened.folder)["model"]["encoder"].get("weights")
     return Path(named) if named else None
 
 

@@ -7,6 +7,7 @@ import torch
 from clin_jepa.encoder import LOSS_CHUNK, TextEncoder
 from clin_jepa.grounding import GroundingHeads
 from clin_jepa.module import ClinJEPA
+from clin_jepa.objective import longest_rollout
 from clin_jepa.planning.saved_activations import Kind, encoder_activations, predictor_activations, recomputed_block
 from clin_jepa.planning.workload import MicroBatch
 from clin_jepa.predictor import LatentTrajectoryPredictor
@@ -117,6 +118,6 @@ def activation_bytes(module: ClinJEPA, encoder: TextEncoder, batch: MicroBatch, 
         # Logits of a chunk in the model's format and in float32, their softmax and its gradient.
         passing += LOSS_CHUNK * int(text.vocab_size) * (half + 3 * _FLOAT)
     if regime.objective == "jepa":
-        steps, chained = min(module.horizon, max(batch.hours - 1, 1)), regime.rollout == "chained"
+        steps, chained = longest_rollout(batch.hours, module.horizon), regime.rollout == "chained"
         kept += predictor_activations(module.predictor_config, encoder.latent_dim, batch.windows, batch.hours, steps, chained)
     return kept + passing

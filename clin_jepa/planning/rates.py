@@ -20,6 +20,7 @@ from clin_jepa.encoder import TextEncoder
 from clin_jepa.errors import InputError
 from clin_jepa.language_model import EncoderConfig, architecture
 from clin_jepa.module import ClinJEPA
+from clin_jepa.objective import longest_rollout
 from clin_jepa.optimization import build_optimizer, clip_each_group
 from clin_jepa.planning.operations import encoder_operations, linear_weights, predictor_operations
 from clin_jepa.planning.saved_activations import Kind
@@ -136,7 +137,7 @@ def measure_rates(
     def predict() -> None:
         predictor(static_BD, state_BTD, state_BTD)
 
-    steps = min(module.horizon, max(hours - 1, 1))
+    steps = longest_rollout(hours, module.horizon)
 
     def train_predictor() -> None:
         forced, rolled, _ = predictor.forward_with_rollouts(static_BD, state_BTD, state_BTD, start_B, steps)
