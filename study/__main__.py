@@ -1,4 +1,7 @@
-"""Run the study, or go on with it: ``python -m study``. Whatever is finished is kept; a run that was interrupted begins again."""
+"""Run the study, or go on with it: ``python -m study``.
+
+Whatever is finished is kept, unless its design has changed since; a run that was interrupted begins again.
+"""
 
 import argparse
 import contextlib
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clin_jepa.atomic_file import write_atomically
 from clin_jepa.cli import main as clinjepa
 from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.evaluation.arms import draw_subjects, figures_of_run
@@ -30,7 +34,8 @@ from study.design import (
     Arm,
     StudyData,
 )
-from study.results import RESULTS, reported_probe, save_baselines, save_figures
+from study.provenance import ENCODER, TUNING, commit, design_of_run, design_of_tuning
+from study.results import RESULTS, read_about, reported_probe, save_baselines, save_figures
 from study.store_view import fold_of_stays, sampled_stays, with_validation_stays, write_view
 from study.write_up import write_up
 
@@ -71,36 +76,50 @@ def _runs(validation: bool, named: list[str], seeds: list[int]) -> Iterator[tupl
 def _measure(data: StudyData, fold: int, arm: Arm, seed: int, with_baselines: bool) -> None:
     name = f"{data.name}_fold{fold}" if data.folds > 1 else data.name
     figures, baselines = RESULTS / name / f"{arm.name}_seed{seed}.npz", RESULTS / name / "baselines.npz"
-    if figures.is_file() and (baselines.is_file() or not with_baselines):
+    design = design_of_run(data, name, arm, seed)
+    if all(read_about(path).get("design") == design for path in ([figures, baselines] if with_baselines else [figures])):
         return
     store, began, run = _store(data, fold, name), time.monotonic(), _RUNS / name / f"{arm.name}_seed{seed}"
     log = run.parent / "log.txt"
-    if not (run / "trained").is_file():
-        _train(data, store, arm, seed, run, log)
-        (run / "trained").touch()
+    if not _is_of(run, design):
+        _train(data, name, store, arm, seed, run, log)
+        _sign(run, design)
     measured = ("--context_hours", data.context_hours, "--horizon_hours", data.horizon_hours, "--other_contexts", "[]", "--draws", DRAWS)
     # What no table of the study shows is not measured again for each arm.
     left_out = () if with_baselines else ("--baselines", "none", "--decoders", "false", "--tuned_encoder", "false")
     _run(log, "evaluate", "--run", run, "--store", store.path, *measured, *left_out)
-    draws = draw_subjects(store.stays, DRAWS, seed=0)
-    save_figures(figures, figures_of_run(measured_run(arm.name, run), draws) | reported_probe(run, draws))
+    draws, about = draw_subjects(store.stays, DRAWS, seed=0), {"design": design, "commit": commit()}
+    save_figures(figures, figures_of_run(measured_run(arm.name, run), draws) | reported_probe(run, draws), about)
     if with_baselines:
-        save_baselines(baselines, run, draws)
+        save_baselines(baselines, run, draws, about)
     shutil.rmtree(run / "latents", ignore_errors=True)
     print(f"{name}: {arm.name}, seed {seed}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
 
 
-def _train(data: StudyData, store: TrajectoryStore, arm: Arm, seed: int, run: Path, log: Path) -> None:
+def _train(data: StudyData, name: str, store: TrajectoryStore, arm: Arm, seed: int, run: Path, log: Path) -> None:
     tuned = run.parent / f"next_token{f'_present_{arm.tuned_present:g}' if arm.tuned_present else ''}_seed{seed}"
-    common = ("--config", "encoder/tiny.yaml", "--data.store", store.path, "--seed_everything", seed, "--overwrite", "true", *TRAINING)
-    if not (tuned / "checkpoints" / "phase0.ckpt").is_file():
+    common = ("--config", ENCODER, "--data.store", store.path, "--seed_everything", seed, "--overwrite", "true", *TRAINING)
+    design = design_of_tuning(data, name, arm.tuned_present, seed)
+    if not _is_of(tuned, design):
         phase = json.dumps([{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": data.next_token_steps}}])
         over = ("--model.optimization.encoder_lr", NEXT_TOKEN_RATE, "--model.grounding.present", arm.tuned_present)
-        _run(log, "fit", "--config", "sft.yaml", *common, "--run", tuned, "--trainer.callbacks", phase, *over)
+        _run(log, "fit", "--config", TUNING, *common, "--run", tuned, "--trainer.callbacks", phase, *over)
+        _sign(tuned, design)
     weights = ("--model.encoder.weights", tuned / "checkpoints" / "phase0.ckpt", "--model.optimization.total_steps", data.steps)
-    shared = run.parent / f"{REFERENCE.name}_seed{seed}" / "checkpoints" / f"phase{arm.shares}.ckpt"
-    start = ("--ckpt_path", shared) if shared.is_file() else ()
+    reference = run.parent / f"{REFERENCE.name}_seed{seed}"
+    shares = arm.shares is not None and _is_of(reference, design_of_run(data, name, REFERENCE, seed))
+    start = ("--ckpt_path", reference / "checkpoints" / f"phase{arm.shares}.ckpt") if shares else ()
+    shutil.rmtree(run, ignore_errors=True)
     _run(log, "fit", "--config", arm.base, "--config", f"ablations/{arm.config}.yaml", *common, *weights, "--run", run, *start)
+
+
+def _sign(run: Path, design: str) -> None:
+    """Say that a run is finished, and of which design it is."""
+    write_atomically(run / "trained", design)
+
+
+def _is_of(run: Path, design: str) -> bool:
+    return (run / "trained").is_file() and (run / "trained").read_text(encoding="utf-8") == design
 
 
 def _store(data: StudyData, fold: int, name: str) -> TrajectoryStore:

@@ -14,20 +14,22 @@ def figures(value: float) -> dict[str, np.ndarray]:
 
 
 def test_figures_come_back_as_they_were(tmp_path: Path) -> None:
-    results.save_figures(tmp_path / "new" / "published_seed0.npz", figures(0.8))
+    results.save_figures(tmp_path / "new" / "published_seed0.npz", figures(0.8), {"commit": "abc"})
     found = results.read_figures(tmp_path / "new" / "published_seed0.npz")
     assert found.keys() == figures(0.8).keys()
     np.testing.assert_allclose(found["mase 36 h"], [0.8, 0.7, 0.9], atol=1e-6)
+    assert results.read_about(tmp_path / "new" / "published_seed0.npz") == {"commit": "abc"}
+    assert results.read_about(tmp_path / "not_there.npz") == {}
 
 
 def test_the_tables_hold_means_over_folds_and_seeds_beside_the_baselines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_up, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(write_up, "PAGE", tmp_path / "study_tables.md")
     for fold, seed, value in ((0, 0, 0.8), (1, 0, 0.6), (0, 1, 0.9), (1, 1, 0.7)):
-        results.save_figures(tmp_path / "results" / f"icu_fold{fold}" / f"published_seed{seed}.npz", figures(value))
-        results.save_figures(tmp_path / "results" / f"icu_fold{fold}" / f"chained_seed{seed}.npz", figures(value - 0.1))
+        results.save_figures(tmp_path / "results" / f"icu_fold{fold}" / f"published_seed{seed}.npz", figures(value), {"commit": "abc"})
+        results.save_figures(tmp_path / "results" / f"icu_fold{fold}" / f"chained_seed{seed}.npz", figures(value - 0.1), {"commit": "abd"})
     baselines = {"lightgbm / auroc sepsis_onset": np.array([0.81, 0.8, 0.82])}
-    results.save_figures(tmp_path / "results" / "icu_fold0" / "baselines.npz", baselines)
+    results.save_figures(tmp_path / "results" / "icu_fold0" / "baselines.npz", baselines, {})
 
     write_up.write_up([StudyData("icu", "mimic_iv", "", None, 2, 24, 48), StudyData("nothing_yet", "mimic_iv", "", None, 1, 24, 48)], [])
 

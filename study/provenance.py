@@ -1,0 +1,72 @@
+"""Where a result comes from: the design that it was made with, and the commit of the code."""
+
+import hashlib
+import json
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from clin_jepa.shipped_configs import config_folder
+from study.design import DRAWS, NEXT_TOKEN_RATE, PUBLISHED, TRAINING, Arm, StudyData
+
+ENCODER, TUNING = "encoder/tiny.yaml", "sft.yaml"
+
+
+def design_of_tuning(data: StudyData, name: str, present: float, seed: int) -> str:
+    """Digest of all that next-token tuning depends on, but for the code.
+
+    Args:
+        data: The data set.
+        name: Of the data set, with its fold.
+        present: Weight of ``--model.grounding.present``.
+        seed: Of the run.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    return _digest(asdict(data), name, present, seed, NEXT_TOKEN_RATE, TRAINING, _config(ENCODER), _config(TUNING))
+
+
+def design_of_run(data: StudyData, name: str, arm: Arm, seed: int) -> str:
+    """Digest of all that an arm's run and its figures depend on, but for the code: another one is trained and measured again.
+
+    Args:
+        data: The data set.
+        name: Of the data set, with its fold.
+        arm: The arm.
+        seed: Of the run.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    configs = [_config(name) for name in (arm.base, f"ablations/{arm.config}.yaml")]
+    shared = None if arm.shares is None else [_config(PUBLISHED), _config("ablations/full.yaml")]
+    return _digest(design_of_tuning(data, name, arm.tuned_present, seed), asdict(arm), configs, shared, DRAWS)
+
+
+def commit() -> str:
+    """The commit of the code; with ``+`` where files of it have been changed since, ``unknown`` outside a git checkout."""
+    here = Path(__file__).parent.parent
+    try:
+        head = _git(here, "rev-parse", "--short=10", "HEAD").strip()
+        # The study's own results and pages change while it runs.
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!study/results", ":!docs")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head + ("+" if changed else "")
+
+
+def _git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def _config(name: str) -> Any:
+    """Parsed, so that a comment makes no other design."""
+    return yaml.safe_load((config_folder() / name).read_text(encoding="utf-8"))
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
