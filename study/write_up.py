@@ -13,7 +13,7 @@ from clin_jepa.evaluation.arms import arms_report
 from clin_jepa.evaluation.classification import interval
 from study.design import CANDIDATES, DATA, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
 from study.forest_plot import draw_forest
-from study.results import RESULTS, read_figures
+from study.results import RESULTS, read_about, read_figures
 
 PAGE = Path(__file__).parent.parent / "docs" / "study_tables.md"
 
@@ -50,11 +50,12 @@ def _sections(data: Iterable[StudyData], figures: dict[str, Any]) -> list[str]:
         baselines = _mean_of(
             [read_figures(RESULTS / name / "baselines.npz") for name in names if (RESULTS / name / "baselines.npz").is_file()]
         )
+        commits = {arm: _commits(names, arm) for arm in report}
         figures[each.name] = {
-            "arms": report,
+            "arms": {arm: {**content, "commits": commits[arm]} for arm, content in report.items()},
             "baselines": {key: [float(value[0]), interval(value[1:])] for key, value in baselines.items()},
         }
-        parts.append(_section(each, report, baselines))
+        parts.append(_section(each, report, baselines, commits))
     return parts
 
 
@@ -85,17 +86,23 @@ def _mean_of(figures: list[dict[str, Floats]]) -> dict[str, Floats]:
     return {name: np.nanmean([each[name] for each in figures if name in each], axis=0) for name in names}
 
 
-def _section(data: StudyData, report: Mapping[str, Any], baselines: Mapping[str, Floats]) -> str:
+def _commits(names: Iterable[str], arm: str) -> list[str]:
+    """The commits of the code that an arm's figures were made with."""
+    found = [read_about(path).get("commit", "not named") for name in names for path in sorted((RESULTS / name).glob(f"{arm}_seed*.npz"))]
+    return sorted(set(found))
+
+
+def _section(data: StudyData, report: Mapping[str, Any], baselines: Mapping[str, Floats], commits: Mapping[str, Sequence[str]]) -> str:
     """Three tables: figures of each arm, their differences to the reference, and AUROCs by task beside the baselines."""
     names = list(dict.fromkeys(name for content in report.values() for name in content["figures"]))
     by_task = [name for name in names if name.startswith("auroc ")]
     main = [name for name in names if name not in by_task]
     picture = draw_forest(data.name, report, baselines, PAGE.parent)
-    lines = [f"## {data.name}\n", f"![Figures of each arm with 95 % intervals]({picture.name})\n", *_head("arm", ["seeds", *main])]
+    lines = [f"## {data.name}\n", f"![Figures of each arm with 95 % intervals]({picture.name})\n", *_head("arm", ["seeds", "commit", *main])]
     for arm, content in report.items():
         cells = [_value(content["figures"].get(name), name) for name in main]
-        lines.append(_row(arm, [str(len(content["seeds"])), *cells]))
-    lines += [*_baseline_rows(baselines, main, skipped=1), f"\nMinus {REFERENCE.name}, paired:\n", *_head("arm", main)]
+        lines.append(_row(arm, [", ".join(map(str, content["seeds"])), ", ".join(commits[arm]), *cells]))
+    lines += [*_baseline_rows(baselines, main, skipped=2), f"\nMinus {REFERENCE.name}, paired:\n", *_head("arm", main)]
     for arm, content in report.items():
         if arm != REFERENCE.name:
             lines.append(_row(arm, [_difference(content["figures"].get(name), name) for name in main]))
