@@ -98,7 +98,8 @@ def _section(data: StudyData, report: Mapping[str, Any], baselines: Mapping[str,
     by_task = [name for name in names if name.startswith("auroc ")]
     main = [name for name in names if name not in by_task]
     picture = draw_forest(data.name, report, baselines, PAGE.parent)
-    lines = [f"## {data.name}\n", f"![Figures of each arm with 95 % intervals]({picture.name})\n", *_head("arm", ["seeds", "commit", *main])]
+    lines = [f"## {data.name}\n", f"![Figures of each arm with 95 % intervals]({picture.name})\n"]
+    lines += _head("arm", ["seeds", "commit", *main])
     for arm, content in report.items():
         cells = [_value(content["figures"].get(name), name) for name in main]
         lines.append(_row(arm, [", ".join(map(str, content["seeds"])), ", ".join(commits[arm]), *cells]))

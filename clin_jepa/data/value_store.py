@@ -79,7 +79,8 @@ def open_value_store(store: TrajectoryStore, folder: Path) -> ValueStore:
         folder: Where such files are kept; each store's lie in a folder named by its fingerprint.
 
     Raises:
-        InputError: If no training stay has a number, or the folder cannot be written.
+        InputError: If no training stay has a number, if a number is of an hour that its stay does not have, or if the folder cannot be
+            written.
     """
     fingerprint = hashlib.sha256(f"{_FORMAT} {store.fingerprint}".encode()).hexdigest()
     return ValueStore(written_once(folder, f"values-{fingerprint[:16]}", lambda staging: _build(store, staging)))
@@ -100,12 +101,12 @@ def _build(store: TrajectoryStore, folder: Path) -> None:
     files = sorted((store.path / "values").glob("*.parquet"))
     count_H = np.zeros(int(first_S[-1]), dtype=np.int64)
     for file in files:
-        count_H += np.bincount(_placed(file, columns, stays, first_S)[0], minlength=len(count_H))
+        count_H += np.bincount(_placed(store, file, columns, stays, first_S)[0], minlength=len(count_H))
     offset_H = np.concatenate([[0], np.cumsum(count_H)])
     variable_M = np.lib.format.open_memmap(folder / "variables.npy", mode="w+", dtype=np.uint16, shape=(int(offset_H[-1]),))
     value_M = np.lib.format.open_memmap(folder / "values.npy", mode="w+", dtype=np.float32, shape=(int(offset_H[-1]),))
     for file in files:
-        row_N, column_N, value_N = _placed(file, columns, stays, first_S)
+        row_N, column_N, value_N = _placed(store, file, columns, stays, first_S)
         within_N = np.arange(len(row_N)) - np.searchsorted(row_N, row_N)
         variable_M[offset_H[row_N] + within_N], value_M[offset_H[row_N] + within_N] = column_N, value_N
     variable_M.flush()
@@ -136,7 +137,7 @@ def _known_variables(store: TrajectoryStore, trained: pl.Series) -> pl.DataFrame
 
 
 def _placed(
-    file: Path, columns: pl.DataFrame, stays: pl.DataFrame, first_S: NDArray[np.int64]
+    store: TrajectoryStore, file: Path, columns: pl.DataFrame, stays: pl.DataFrame, first_S: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint16], Floats]:
     """Row, column and standardised value of each measurement of a file, by row and column."""
     table = (
@@ -149,7 +150,9 @@ def _placed(
         .sort("stay", "hour", "column")
         .collect()
     )
-    row_N = first_S[table["stay"].to_numpy()] + table["hour"].to_numpy()
+    stay_N, hour_N = table["stay"].to_numpy(), table["hour"].to_numpy()
+    store.check_hours("values", stay_N, hour_N)
+    row_N = first_S[stay_N] + hour_N
     value_N = np.clip(table["value"].to_numpy(), -MOST_DEVIATIONS, MOST_DEVIATIONS)
     return row_N, table["column"].to_numpy(), value_N
 

@@ -92,7 +92,7 @@ def measured_run(arm: str, folder: Path) -> MeasuredRun:
         folder: The run folder.
 
     Raises:
-        InputError: If a file is missing.
+        InputError: If a file is missing, or is not what was written.
     """
     output = folder / "evaluation"
     tables = {}
@@ -100,7 +100,10 @@ def measured_run(arm: str, folder: Path) -> MeasuredRun:
         path = output / f"{name}.parquet"
         if not path.is_file():
             raise InputError(f"{path} is missing: run 'clinjepa evaluate --run {folder}' with this version")
-        tables[name] = pl.read_parquet(path)
+        try:
+            tables[name] = pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise InputError(f"{path} cannot be read: run 'clinjepa evaluate --run {folder}' again") from error
     predictions = read_predictions(output / "predictions.parquet").filter(pl.col("model") == BACKBONE)
     return MeasuredRun(arm, run_seed(folder), tables["rollout_errors"], tables["displacements"], predictions)
 

@@ -96,3 +96,13 @@ def test_a_store_without_numbers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no number of a training stay.*--model.grounding.ahead and --model.grounding.present to 0"):
         open_value_store(store, tmp_path / "tokens")
     assert not list((tmp_path / "tokens").iterdir())
+
+
+@pytest.mark.parametrize("hour", [-1, 3])
+def test_a_number_of_an_hour_that_its_stay_does_not_have_is_refused(tmp_path: Path, hour: int) -> None:
+    """It would be one of another stay."""
+    store = write_store(tmp_path / "store", [STAYS[1], WrittenStay(1, 3, "train", {"heart_rate": {0: 60.0, 1: 70.0, hour: 80.0}})])
+
+    with pytest.raises(InputError, match=rf"values: 1 rows are of hours that their stays do not have \(hour {hour} is the first\)"):
+        open_value_store(store, tmp_path / "tokens")
+    assert not list((tmp_path / "tokens").iterdir())

@@ -235,6 +235,7 @@ def another_store(evaluation: Path) -> None:
         (lambda folder: (folder / "metrics.json").write_text("{"), "{other}/evaluation/metrics.json is not valid JSON"),
         (lambda folder: (folder / "metrics.json").unlink(), "{other}/evaluation/metrics.json cannot be read"),
         (lambda folder: (folder / "predictions.parquet").write_text("x"), "{other}/evaluation/predictions.parquet cannot be read"),
+        (lambda folder: (folder / "rollout_errors.parquet").write_text("x"), "{other}/evaluation/rollout_errors.parquet cannot be read"),
         (lambda folder: (folder / "displacements.parquet").unlink(), "{other}/evaluation/displacements.parquet is missing"),
     ],
 )
