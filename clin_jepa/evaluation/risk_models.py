@@ -60,6 +60,9 @@ class TwoProbes:
         tuning_MF: Features of the tuning rows.
         tuning_label_M: Their labels.
         seed: Of the hidden layer, and of the rows that the linear probe is fitted on where there are many.
+
+    Attributes:
+        hidden: The one with a hidden layer; on the same features it is the reported probe.
     """
 
     def __init__(
@@ -68,11 +71,11 @@ class TwoProbes:
         random = np.random.default_rng(seed)
         train_N, tuning_M = (drawn_rows(label, _MOST_LINEAR_ROWS, random) for label in (label_N, tuning_label_M))
         self._linear = LogisticBaseline(feature_NF[train_N], label_N[train_N], tuning_MF[tuning_M], tuning_label_M[tuning_M])
-        self._hidden = fit_probe(feature_NF, label_N, tuning_MF, tuning_label_M, seed=seed, config=ProbeConfig())
+        self.hidden = fit_probe(feature_NF, label_N, tuning_MF, tuning_label_M, seed=seed, config=ProbeConfig())
 
     def probabilities(self, feature_NF: Floats) -> NDArray[np.float64]:
         """Risk of each row, ``[N]``."""
-        return (self._linear.probabilities(feature_NF) + self._hidden.probabilities(feature_NF)) / 2
+        return (self._linear.probabilities(feature_NF) + self.hidden.probabilities(feature_NF)) / 2
 
 
 def fit_risk_model(name: str, feature_NF: Floats, rows: TaskRows, seed: int) -> RiskModel:

@@ -23,7 +23,7 @@ from clin_jepa.evaluation.finished_run import FinishedRun
 from clin_jepa.evaluation.latent_features import hidden_states, hourly_features, reported_stay_features, stay_features
 from clin_jepa.evaluation.numeric_grid import NumericGrid, summaries
 from clin_jepa.evaluation.predictions_file import predictions, read_predictions, scored, write_predictions
-from clin_jepa.evaluation.risk_models import BACKBONE, PREVALENCE, REPORTED_PROBE, fit_risk_model
+from clin_jepa.evaluation.risk_models import BACKBONE, PREVALENCE, REPORTED_PROBE, RiskModel, TwoProbes, fit_risk_model
 from clin_jepa.evaluation.sequence_baselines import HourlyInputs, hourly_inputs, sequence_scores
 from clin_jepa.evaluation.sequence_networks import KINDS
 from clin_jepa.evaluation.store_latents import StoreLatents
@@ -56,6 +56,7 @@ class RiskTasks:
         self.opened, self.latents, self.grid, self.split, self.seed = opened, latents, grid, split, seed
         self.store, self.data, self.scratch = opened.data.store, opened.data, scratch
         self.folder = opened.folder / "evaluation" / "scores" / self._key()
+        self._reported_probes: dict[str, RiskModel] = {}
 
     def scores(self, tasks: Sequence[str], models: Sequence[str]) -> tuple[dict[str, pl.DataFrame], dict[str, str]]:
         """Predictions of all models by task, and why the other tasks have none."""
@@ -80,12 +81,21 @@ class RiskTasks:
         if model in KINDS:
             score_M = sequence_scores(model, self._inputs, rows, taken_N, self.seed)
         else:
-            fitted_on = rows.taken(rows.for_fitting(_MOST_TRAINING_ROWS, self.seed))
-            fitted = fit_risk_model(model, self._features(model, fitted_on), fitted_on, self.seed)
+            fitted = self._fit(model, rows)
             score_M = np.concatenate([fitted.probabilities(self._features(model, part)) for part in _parts(rows.taken(taken_N))])
         table = predictions(model, rows, taken_N, score_M, self.store)
         write_predictions([table], part)
         return table
+
+    def _fit(self, model: str, rows: TaskRows) -> RiskModel:
+        # Of hours both probes read the same features: the reported one has been fitted with the backbone's.
+        if model == REPORTED_PROBE and (probe := self._reported_probes.pop(rows.task, None)) is not None:
+            return probe
+        fitted_on = rows.taken(rows.for_fitting(_MOST_TRAINING_ROWS, self.seed))
+        fitted = fit_risk_model(model, self._features(model, fitted_on), fitted_on, self.seed)
+        if isinstance(fitted, TwoProbes) and not rows.is_of_stays:
+            self._reported_probes[rows.task] = fitted.hidden
+        return fitted
 
     def _features(self, model: str, rows: TaskRows) -> Floats:
         if model == PREVALENCE:

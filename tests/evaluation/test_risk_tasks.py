@@ -105,6 +105,16 @@ def test_what_is_finished_is_not_fitted_again(evaluated: Evaluated, monkeypatch:
     assert json.loads((run.folder / "evaluation" / "metrics.json").read_text())["baselines"] == metrics["baselines"]
 
 
+def test_the_reported_probe_is_the_same_whether_fitted_with_the_backbone_or_alone(evaluated: Evaluated) -> None:
+    run, _, table = evaluated
+    (part,) = (run.folder / "evaluation" / "scores").glob(f"*/reported_probe.{TASK}.parquet")
+    part.unlink()
+    words = ("--context_hours", "4", "--horizon_hours", "4", "--minimum_windows", "2", "--draws", "50")
+    assert clinjepa("evaluate", "--run", run.folder, *words) == 0
+    assert part.is_file()
+    assert read_predictions(run.folder / "evaluation" / "predictions.parquet").equals(table)
+
+
 def test_an_unknown_task_is_refused(evaluated: Evaluated, capsys: pytest.CaptureFixture[str]) -> None:
     assert clinjepa("evaluate", "--run", evaluated[0].folder, "--tasks", '["readmission"]') == 2
     assert "--tasks readmission: there is no such thing; there are circulatory_failure, " in capsys.readouterr().err
