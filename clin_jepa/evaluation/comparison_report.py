@@ -15,10 +15,9 @@ from clin_jepa.evaluation.comparison_plots import PANELS, SIMPLE_LINES, plot_by_
 from clin_jepa.evaluation.comparison_tables import figure_names, figure_table, overview, task_overview, task_table
 from clin_jepa.evaluation.displacement_plots import plot_displacements
 from clin_jepa.evaluation.page import render_page
-from clin_jepa.evaluation.report import flatten
 from clin_jepa.evaluation.risk_curves import RiskCurves, mean_curves
 from clin_jepa.evaluation.run_figures import RiskFigures
-from clin_jepa.evaluation.run_settings import arms_of_runs, differing
+from clin_jepa.evaluation.run_settings import arms_of_runs, differing, setting_rows
 from clin_jepa.evaluation.task_plots import COLOURS
 from clin_jepa.evaluation.task_section import LABELS, task_title
 
@@ -65,7 +64,7 @@ def write_comparison(
         "differing": _by_value(report, "settings", differing(report["settings"])),
         "settings": _by_value(report, "settings", list(report["settings"])),
         "versions": _by_value(report, "versions", list(report["versions"])),
-        "dataset": flatten({key: value for key, value in report["dataset"].items() if key not in ("splits", "stay_counts")}),
+        "dataset": setting_rows({key: value for key, value in report["dataset"].items() if key not in ("splits", "stay_counts")}),
     }
     return write_atomically(output, render_page("comparison.html.j2", content))
 

@@ -16,6 +16,7 @@ from clin_jepa.evaluation.headline import headline
 from clin_jepa.evaluation.model_names import ARMS, label
 from clin_jepa.evaluation.page import between, render_page, shown
 from clin_jepa.evaluation.plots import legend, plot_figure, plot_spectrum
+from clin_jepa.evaluation.run_settings import setting_rows
 from clin_jepa.evaluation.task_section import task_section
 
 # Figure, title, what it means, how a value reads, and the value that is neither better nor worse.
@@ -89,28 +90,13 @@ def _content(
         "measures": [name for _, name in _MEASURES],
         "flow": cohort_flow_html(cohort_flow(metrics)),
         "cards": [
-            ("Data set", flatten({key: value for key, value in metrics["dataset"].items() if key not in ("splits", "stay_counts")})),
-            ("Encoder", flatten(metrics["encoder"])),
-            ("Run", flatten({key: value for key, value in run.items() if key not in ("versions", "settings")})),
-            ("Versions", flatten(versions)),
+            ("Data set", setting_rows({key: value for key, value in metrics["dataset"].items() if key not in ("splits", "stay_counts")})),
+            ("Encoder", setting_rows(metrics["encoder"])),
+            ("Run", setting_rows({key: value for key, value in run.items() if key not in ("versions", "settings")})),
+            ("Versions", setting_rows(versions)),
         ],
-        "settings": flatten(settings),
+        "settings": setting_rows(settings),
     }
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as dotted names with their values.
-
-    >>> flatten({"optimizer": {"lr": 0.001}, "seed": 7, "resumed": None})
-    [('optimizer.lr', '0.001'), ('seed', '7'), ('resumed', 'none')]
-    """
-    rows: list[tuple[str, str]] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            rows += flatten(value, f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", "none" if value is None else str(value)))
-    return rows
 
 
 def _table(drift: Mapping[str, Any], figure: str, title: str, meaning: str, form: str, even: float | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What several runs were trained with: each setting with its values, and which runs have which."""
+"""What runs were trained with, for tables: each setting with its values, and which runs have which."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -43,6 +43,11 @@ def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, st
         else:
             flat[name] = "none" if value is None else str(value)
     return flat
+
+
+def setting_rows(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Nested settings as rows of a table: `flat_settings`' names and values."""
+    return list(flat_settings(settings).items())
 
 
 def differing(by_value: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
