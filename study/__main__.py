@@ -97,11 +97,14 @@ def _measure(data: StudyData, fold: int, arm: Arm, seed: int, with_baselines: bo
 
 
 def _train(data: StudyData, name: str, store: TrajectoryStore, arm: Arm, seed: int, run: Path, log: Path) -> None:
-    tuned = run.parent / f"next_token{f'_present_{arm.tuned_present:g}' if arm.tuned_present else ''}_seed{seed}"
+    unlike = (f"_present_{arm.tuned_present:g}" if arm.tuned_present else "") + (f"_steps_{arm.tuned_steps}" if arm.tuned_steps else "")
+    tuned = run.parent / f"next_token{unlike}_seed{seed}"
     common = ("--config", ENCODER, "--data.store", store.path, "--seed_everything", seed, "--overwrite", "true", *TRAINING)
-    design = design_of_tuning(data, name, arm.tuned_present, seed)
+    design = design_of_tuning(data, name, arm, seed)
     if not _is_of(tuned, design):
-        phase = json.dumps([{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": data.next_token_steps}}])
+        phase = json.dumps(
+            [{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": arm.tuned_steps or data.next_token_steps}}]
+        )
         over = ("--model.optimization.encoder_lr", NEXT_TOKEN_RATE, "--model.grounding.present", arm.tuned_present)
         _run(log, "fit", "--config", TUNING, *common, "--run", tuned, "--trainer.callbacks", phase, *over)
         _sign(tuned, design)

@@ -15,7 +15,8 @@ class Arm:
         base: The curriculum that it is an arm of.
         config: Of ``configs/ablations``.
         shares: The phase up to which it does as the reference does, and whose checkpoint it goes on from: that gives the same weights.
-        tuned_present: Weight of ``--model.grounding.present`` in next-token tuning; arms with the same one share it.
+        tuned_present: Weight of ``--model.grounding.present`` in next-token tuning; arms with the same tuning share it.
+        tuned_steps: Steps of next-token tuning, in place of the data set's.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Arm:
     config: str
     shares: int | None = None
     tuned_present: float = 0.0
+    tuned_steps: int | None = None
 
 
 REFERENCE = Arm("published", PUBLISHED, "full")
@@ -57,6 +59,7 @@ CANDIDATES = (
     Arm("default_no_grounding", DEFAULT, "no_grounding"),
     Arm("default_tuned_with_numbers", DEFAULT, "full", tuned_present=1.0),
     Arm("default_tuned_lightly", DEFAULT, "full", tuned_present=0.15),
+    Arm("default_tuned_longer", DEFAULT, "full", tuned_steps=1600),
     Arm("default_chained", DEFAULT, "chained"),
     Arm("default_sigreg", DEFAULT, "sigreg"),
     Arm("default_residual", DEFAULT, "residual"),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import subprocess
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,21 @@ from study.design import DRAWS, NEXT_TOKEN_RATE, PUBLISHED, TRAINING, Arm, Study
 ENCODER, TUNING = "encoder/tiny.yaml", "sft.yaml"
 
 
-def design_of_tuning(data: StudyData, name: str, present: float, seed: int) -> str:
+def design_of_tuning(data: StudyData, name: str, arm: Arm, seed: int) -> str:
     """Digest of all that next-token tuning depends on, but for the code.
 
     Args:
         data: The data set.
         name: Of the data set, with its fold.
-        present: Weight of ``--model.grounding.present``.
+        arm: The arm whose encoder it is.
         seed: Of the run.
 
     Returns:
         64 hexadecimal digits.
     """
-    return _digest(asdict(data), name, present, seed, NEXT_TOKEN_RATE, TRAINING, _config(ENCODER), _config(TUNING))
+    return _digest(
+        asdict(data), name, arm.tuned_present, arm.tuned_steps, seed, NEXT_TOKEN_RATE, TRAINING, _config(ENCODER), _config(TUNING)
+    )
 
 
 def design_of_run(data: StudyData, name: str, arm: Arm, seed: int) -> str:
@@ -44,7 +46,7 @@ def design_of_run(data: StudyData, name: str, arm: Arm, seed: int) -> str:
     """
     configs = [_config(name) for name in (arm.base, f"ablations/{arm.config}.yaml")]
     shared = None if arm.shares is None else [_config(PUBLISHED), _config("ablations/full.yaml")]
-    return _digest(design_of_tuning(data, name, arm.tuned_present, seed), asdict(arm), configs, shared, DRAWS)
+    return _digest(design_of_tuning(data, name, arm, seed), _chosen(arm), configs, shared, DRAWS)
 
 
 def commit() -> str:
@@ -66,6 +68,12 @@ def _git(folder: Path, *words: str) -> str:
 def _config(name: str) -> Any:
     """Parsed, so that a comment makes no other design."""
     return yaml.safe_load((config_folder() / name).read_text(encoding="utf-8"))
+
+
+def _chosen(arm: Arm) -> dict[str, Any]:
+    """What of an arm differs from a default, so that a further choice that it does not make leaves its design as it was."""
+    values = {field.name: (getattr(arm, field.name), field.default) for field in fields(arm)}
+    return {name: value for name, (value, default) in values.items() if default is MISSING or value != default}
 
 
 def _digest(*parts: Any) -> str:

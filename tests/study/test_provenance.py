@@ -23,6 +23,7 @@ ALIKE = provenance.design_of_run(DATA[0], "cinc_2012", RECOMMENDED, 0)
         provenance.design_of_run(replace(DATA[0], steps=601), "cinc_2012", RECOMMENDED, 0),
         provenance.design_of_run(replace(DATA[0], next_token_steps=401), "cinc_2012", RECOMMENDED, 0),
         provenance.design_of_run(DATA[0], "cinc_2012", replace(RECOMMENDED, tuned_present=1.0), 0),
+        provenance.design_of_run(DATA[0], "cinc_2012", replace(RECOMMENDED, tuned_steps=1600), 0),
     ],
 )
 def test_each_choice_makes_another_design(other: str) -> None:
@@ -38,6 +39,14 @@ def test_a_config_counts_by_what_it_sets(old: str, new: str, is_same: bool, tmp_
     config.write_text(text.replace(old, new))
     monkeypatch.setattr(provenance, "config_folder", lambda: tmp_path / "configs")
     assert (provenance.design_of_run(DATA[0], "cinc_2012", RECOMMENDED, 0) == ALIKE) is is_same
+
+
+def test_arms_that_tune_alike_share_the_tuning() -> None:
+    longer = replace(RECOMMENDED, tuned_steps=1600)
+    assert provenance.design_of_tuning(DATA[0], "cinc_2012", RECOMMENDED, 0) == provenance.design_of_tuning(
+        DATA[0], "cinc_2012", REFERENCE, 0
+    )
+    assert provenance.design_of_tuning(DATA[0], "cinc_2012", RECOMMENDED, 0) != provenance.design_of_tuning(DATA[0], "cinc_2012", longer, 0)
 
 
 def test_an_arm_that_shares_a_beginning_depends_on_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
