@@ -103,10 +103,10 @@ def _section(data: StudyData, report: Mapping[str, Any], baselines: Mapping[str,
     for arm, content in report.items():
         cells = [_value(content["figures"].get(name), name) for name in main]
         lines.append(_row(arm, [", ".join(map(str, content["seeds"])), ", ".join(commits[arm]), *cells]))
-    lines += [*_baseline_rows(baselines, main, skipped=2), f"\nMinus {REFERENCE.name}, paired:\n", *_head("arm", main)]
-    for arm, content in report.items():
-        if arm != REFERENCE.name:
-            lines.append(_row(arm, [_difference(content["figures"].get(name), name) for name in main]))
+    lines += _baseline_rows(baselines, main, skipped=2)
+    if others := [arm for arm in report if arm != REFERENCE.name]:
+        lines += [f"\nMinus {REFERENCE.name}, paired:\n", *_head("arm", main)]
+        lines += [_row(arm, [_difference(report[arm]["figures"].get(name), name) for name in main]) for arm in others]
     if by_task:
         lines += ["\nAUROC of each task:\n", *_head("model", [name.removeprefix("auroc ") for name in by_task])]
         for arm, content in report.items():
