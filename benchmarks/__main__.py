@@ -5,7 +5,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cache_by_encoder import measure_cache_by_encoder
+from benchmarks.code_commit import code_commit
 from benchmarks.compilation import measure_compilation
 from benchmarks.encoding import measure_encoding
 from benchmarks.epochs import measure_epochs
@@ -74,17 +74,11 @@ def circumstances(material: Material) -> dict[str, Any]:
     machine = {"processor": _processor(), "cores": os.cpu_count(), "torch_threads": torch.get_num_threads()}
     return {
         "on": datetime.now(tz=UTC).date().isoformat(),
-        "commit": _commit(),
+        "commit": code_commit(),
         "data": material.source,
         "machine": machine,
         "versions": {"clin-jepa": __version__, "python": platform.python_version(), **versions},
     }
-
-
-def _commit() -> str:
-    """Of the code that is measured; with a plus where files differ from it."""
-    said = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=RESULTS.parent, capture_output=True, text=True, check=False)
-    return said.stdout.strip() or "unknown"
 
 
 def _processor() -> str:

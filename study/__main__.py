@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.code_commit import code_commit
 from clin_jepa.atomic_file import write_atomically
 from clin_jepa.cli import main as clinjepa
 from clin_jepa.data.trajectory_store import TrajectoryStore
@@ -34,13 +35,15 @@ from study.design import (
     Arm,
     StudyData,
 )
-from study.provenance import ENCODER, TUNING, commit, design_of_run, design_of_tuning
+from study.design_digest import ENCODER, TUNING, design_of_run, design_of_tuning
 from study.results import RESULTS, read_about, reported_probe, save_baselines, save_figures
 from study.store_view import fold_of_stays, sampled_stays, with_validation_stays, write_view
 from study.write_up import write_up
 
 _ORIGINAL = Path(os.environ.get("CLINJEPA_DATA", "../shared/data"))
 _RUNS = Path("runs/study")
+# What the study itself writes makes no other code of it.
+_OWN_PAGES = ("study/results", "docs")
 
 
 def main() -> None:
@@ -88,7 +91,7 @@ def _measure(data: StudyData, fold: int, arm: Arm, seed: int, with_baselines: bo
     # What no table of the study shows is not measured again for each arm.
     left_out = () if with_baselines else ("--baselines", "none", "--decoders", "false", "--tuned_encoder", "false")
     _run(log, "evaluate", "--run", run, "--store", store.path, *measured, *left_out)
-    draws, about = draw_subjects(store.stays, DRAWS, seed=0), {"design": design, "commit": commit()}
+    draws, about = draw_subjects(store.stays, DRAWS, seed=0), {"design": design, "commit": code_commit(_OWN_PAGES)}
     save_figures(figures, figures_of_run(measured_run(arm.name, run), draws) | reported_probe(run, draws), about)
     if with_baselines:
         save_baselines(baselines, run, draws, about)

@@ -1,10 +1,8 @@
-"""Where a result comes from: the design that it was made with, and the commit of the code."""
+"""The design that a result was made with, as a digest: with another one it is made again."""
 
 import hashlib
 import json
-import subprocess
 from dataclasses import MISSING, asdict, fields
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -47,22 +45,6 @@ def design_of_run(data: StudyData, name: str, arm: Arm, seed: int) -> str:
     configs = [_config(name) for name in (arm.base, f"ablations/{arm.config}.yaml")]
     shared = None if arm.shares is None else [_config(PUBLISHED), _config("ablations/full.yaml")]
     return _digest(design_of_tuning(data, name, arm, seed), _chosen(arm), configs, shared, DRAWS)
-
-
-def commit() -> str:
-    """The commit of the code; with ``+`` where files of it have been changed since, ``unknown`` outside a git checkout."""
-    here = Path(__file__).parent.parent
-    try:
-        head = _git(here, "rev-parse", "--short=10", "HEAD").strip()
-        # The study's own results and pages change while it runs.
-        changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!study/results", ":!docs")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head + ("+" if changed else "")
-
-
-def _git(folder: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 def _config(name: str) -> Any:
