@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clin_jepa.atomic_file import write_atomically
-from clin_jepa.evaluation.arms import arms_report
+from clin_jepa.evaluation.arms import arms_report, figure_report, mean_over_seeds
 from clin_jepa.evaluation.classification import interval
 from study.design import CANDIDATES, DATA, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
 from study.forest_plot import draw_forest
@@ -44,19 +44,45 @@ def _sections(data: Iterable[StudyData], figures: dict[str, Any]) -> list[str]:
     for each in data:
         names = [f"{each.name}_fold{fold}" for fold in range(each.folds)] if each.folds > 1 else [each.name]
         found = [_of_data_set(name) for name in names]
-        if not any(found):
+        by_arm = _over_folds(found)
+        if REFERENCE.name not in by_arm:
             continue
-        report = arms_report(_over_folds(found), REFERENCE.name)
+        report = arms_report(by_arm, REFERENCE.name)
         baselines = _mean_of(
             [read_figures(RESULTS / name / "baselines.npz") for name in names if (RESULTS / name / "baselines.npz").is_file()]
         )
         commits = {arm: _commits(names, arm) for arm in report}
+        behind = minus_best_baseline(by_arm, baselines)
         figures[each.name] = {
-            "arms": {arm: {**content, "commits": commits[arm]} for arm, content in report.items()},
+            "arms": {arm: {**content, "commits": commits[arm], "minus_best_baseline": behind[arm]} for arm, content in report.items()},
             "baselines": {key: [float(value[0]), interval(value[1:])] for key, value in baselines.items()},
         }
-        parts.append(_section(each, report, baselines, commits))
+        parts.append(_section(each, report, baselines, commits, behind))
     return parts
+
+
+def minus_best_baseline(
+    by_arm: Mapping[str, Mapping[int, Mapping[str, Floats]]], baselines: Mapping[str, Floats]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Each arm's mean AUROCs minus those of the best baseline, paired by draw.
+
+    Args:
+        by_arm: Figures, ``[1 + R]`` each, of each seed of each arm.
+        baselines: Theirs, ``[1 + R]``, by ``model / figure``, from the same draws.
+
+    Returns:
+        By arm and figure: ``baseline``, the one with the highest value, ``value`` and ``ci95`` of the difference. Its interval is that of
+        this baseline: that the best of several was taken is not in it.
+    """
+    found: dict[str, dict[str, dict[str, Any]]] = {arm: {} for arm in by_arm}
+    for arm, of_seeds in by_arm.items():
+        for figure, value_R in mean_over_seeds(list(of_seeds.values())).items():
+            of_models = {key.partition(" / ")[0]: drawn_R for key, drawn_R in baselines.items() if key.partition(" / ")[2] == figure}
+            if figure.startswith("mean auroc") and of_models:
+                best = max(of_models, key=lambda model: of_models[model][0])
+                report = figure_report([value_R], of_models[best])
+                found[arm][figure] = {"baseline": best, "value": report["minus_reference"], "ci95": report["minus_reference_ci95"]}
+    return found
 
 
 def _of_data_set(name: str) -> dict[str, dict[int, dict[str, Floats]]]:
@@ -69,16 +95,13 @@ def _of_data_set(name: str) -> dict[str, dict[int, dict[str, Floats]]]:
 
 
 def _over_folds(found: list[dict[str, dict[int, dict[str, Floats]]]]) -> dict[str, dict[int, dict[str, Floats]]]:
-    """Means over the folds that hold an arm and a seed; folds are drawn from apart, so a mean of draws is a draw of the mean."""
-    arms = dict.fromkeys(arm for each in found for arm in each)
-    return {
-        arm: {seed: _mean_of([each[arm][seed] for each in found if seed in each.get(arm, {})]) for seed in _seeds(found, arm)}
-        for arm in arms
-    }
+    """Means over the folds; folds are drawn from apart, so a mean of draws is a draw of the mean.
 
-
-def _seeds(found: list[dict[str, dict[int, dict[str, Floats]]]], arm: str) -> list[int]:
-    return sorted({seed for each in found for seed in each.get(arm, {})})
+    An arm and a seed that lack a fold are left out until they have it: others could not be paired with them.
+    """
+    first = found[0]
+    finished = {arm: [seed for seed in of_seeds if all(seed in each.get(arm, {}) for each in found)] for arm, of_seeds in first.items()}
+    return {arm: {seed: _mean_of([each[arm][seed] for each in found]) for seed in seeds} for arm, seeds in finished.items() if seeds}
 
 
 def _mean_of(figures: list[dict[str, Floats]]) -> dict[str, Floats]:
@@ -92,8 +115,14 @@ def _commits(names: Iterable[str], arm: str) -> list[str]:
     return sorted(set(found))
 
 
-def _section(data: StudyData, report: Mapping[str, Any], baselines: Mapping[str, Floats], commits: Mapping[str, Sequence[str]]) -> str:
-    """Three tables: figures of each arm, their differences to the reference, and AUROCs by task beside the baselines."""
+def _section(
+    data: StudyData,
+    report: Mapping[str, Any],
+    baselines: Mapping[str, Floats],
+    commits: Mapping[str, Sequence[str]],
+    behind: Mapping[str, Mapping[str, Mapping[str, Any]]],
+) -> str:
+    """Tables: figures of each arm, their differences to the reference and to the best baseline, and AUROCs of each task."""
     names = list(dict.fromkeys(name for content in report.values() for name in content["figures"]))
     by_task = [name for name in names if name.startswith("auroc ")]
     main = [name for name in names if name not in by_task]
@@ -107,6 +136,10 @@ def _section(data: StudyData, report: Mapping[str, Any], baselines: Mapping[str,
     if others := [arm for arm in report if arm != REFERENCE.name]:
         lines += [f"\nMinus {REFERENCE.name}, paired:\n", *_head("arm", main)]
         lines += [_row(arm, [_difference(report[arm]["figures"].get(name), name) for name in main]) for arm in others]
+    if compared := list(dict.fromkeys(name for arm in behind.values() for name in arm)):
+        best = {name: next(arm[name]["baseline"] for arm in behind.values() if name in arm) for name in compared}
+        lines += ["\nMinus the best baseline, paired:\n", *_head("arm", [f"{name}: {best[name]}" for name in compared])]
+        lines += [_row(arm, [_bold_where_clear(behind[arm].get(name), name) for name in compared]) for arm in report]
     if by_task:
         lines += ["\nAUROC of each task:\n", *_head("model", [name.removeprefix("auroc ") for name in by_task])]
         for arm, content in report.items():
@@ -143,11 +176,18 @@ def _value(figure: Mapping[str, Any] | None, name: str) -> str:
 
 
 def _difference(figure: Mapping[str, Any] | None, name: str) -> str:
-    """In bold where the interval excludes 0."""
+    """An arm's minus the reference's."""
     if figure is None or figure["minus_reference"] is None:
         return "-"
+    return _bold_where_clear({"value": figure["minus_reference"], "ci95": figure["minus_reference_ci95"]}, name)
+
+
+def _bold_where_clear(difference: Mapping[str, Any] | None, name: str) -> str:
+    """In bold where the interval excludes 0."""
+    if difference is None:
+        return "-"
     form = f"+{_form(name).lstrip('+')}"
-    pair, value = figure["minus_reference_ci95"], _shown(figure["minus_reference"], form)
+    pair, value = difference["ci95"], _shown(difference["value"], form)
     is_clear = pair is not None and (pair[0] > 0 or pair[1] < 0)
     return f"{f'**{value}**' if is_clear else value} {_between(pair, form)}"
 

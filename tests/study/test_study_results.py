@@ -30,6 +30,7 @@ def test_the_tables_hold_means_over_folds_and_seeds_beside_the_baselines(tmp_pat
         results.save_figures(tmp_path / "results" / f"icu_fold{fold}" / f"chained_seed{seed}.npz", figures(value - 0.1), {"commit": "abd"})
     baselines = {"lightgbm / auroc sepsis_onset": np.array([0.81, 0.8, 0.82])}
     results.save_figures(tmp_path / "results" / "icu_fold0" / "baselines.npz", baselines, {})
+    results.save_figures(tmp_path / "results" / "icu_fold0" / "naive_seed0.npz", figures(0.5), {"commit": "abc"})
 
     write_up.write_up([StudyData("icu", "mimic_iv", "", None, 2, 24, 48), StudyData("nothing_yet", "mimic_iv", "", None, 1, 24, 48)], [])
 
@@ -41,4 +42,22 @@ def test_the_tables_hold_means_over_folds_and_seeds_beside_the_baselines(tmp_pat
     assert "](study_icu.png)" in page
     assert (tmp_path / "study_icu.png").read_bytes().startswith(b"\x89PNG")
     assert "nothing_yet" not in page
+    assert "naive" not in page, "an arm that lacks a fold is not compared yet"
     assert (tmp_path / "study_tables.json").is_file()
+
+
+def test_the_difference_to_the_best_baseline_is_paired_by_draw_and_averaged_over_seeds() -> None:
+    name = "mean auroc, all tasks"
+    by_arm = {"default": {0: {name: np.array([0.70, 0.60, 0.80])}, 1: {name: np.array([0.72, 0.62, 0.82]), "mase 1 h": np.ones(3)}}}
+    baselines = {
+        f"logistic / {name}": np.array([0.75, 0.90, 0.90]),
+        f"lightgbm / {name}": np.array([0.80, 0.70, 0.90]),
+        "lightgbm / auroc sepsis_onset": np.array([0.9, 0.9, 0.9]),
+    }
+    found = write_up.minus_best_baseline(by_arm, baselines)
+    assert found["default"].keys() == {name}
+    assert found["default"][name]["baseline"] == "lightgbm"
+    assert found["default"][name]["value"] == pytest.approx(-0.09)
+    # Both draws differ by -0.09: unpaired, the interval would be wide.
+    assert found["default"][name]["ci95"] == pytest.approx((-0.09, -0.09))
+    assert write_up.minus_best_baseline(by_arm, {}) == {"default": {}}
