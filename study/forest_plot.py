@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clin_jepa.atomic_file import replacing
-from clin_jepa.evaluation.classification import interval
+from clin_jepa.evaluation.bootstrap import interval
 from study.design import RECOMMENDED, REFERENCE
 
 _PANELS = ("drift_percent", "mase", "displacement_ratio", "mean auroc, early events", "mean auroc, binary", "mean auroc, all tasks")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clin_jepa.atomic_file import write_atomically
 from clin_jepa.evaluation.arms import arms_report, figure_report, mean_over_seeds
-from clin_jepa.evaluation.classification import interval
+from clin_jepa.evaluation.bootstrap import interval
 from study.design import CANDIDATES, DATA, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
 from study.forest_plot import draw_forest
 from study.results import RESULTS, read_about, read_figures

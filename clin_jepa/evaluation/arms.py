@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from clin_jepa.evaluation.bootstrap import drawn_times
-from clin_jepa.evaluation.classification import METRICS, Scored, interval, metrics_in_draws
+from clin_jepa.evaluation.bootstrap import drawn_times, interval
+from clin_jepa.evaluation.classification import METRICS, Scored, metrics_in_draws
 from clin_jepa.evaluation.displacement import Displacements, ratios
 from clin_jepa.evaluation.hourly_figures import figures_by_hour, mean_errors
 from clin_jepa.evaluation.weighted import number_or_none

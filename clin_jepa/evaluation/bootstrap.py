@@ -3,8 +3,11 @@
 # Shapes: N windows, H hours, S stays, R draws.
 
 from collections.abc import Callable, Mapping
+from math import isnan
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -43,13 +46,27 @@ def resampled_means(curves: Mapping[str, Tensor], stay_N: Tensor, draws: int = 5
 
 
 def interval_95(values_RH: Tensor) -> Tensor:
-    """The 2.5th and 97.5th percentile over the draws, ``[H, 2]``; draws in which a figure is undefined are left out.
+    """The 2.5th and 97.5th percentile over the draws in which a figure is defined, ``[H, 2]``; NaN where fewer than half of them are.
 
     >>> interval_95(torch.arange(101.0)[:, None]).tolist()
     [[2.5, 97.5]]
     """
+    defined_RH = values_RH.isfinite()
     levels = torch.tensor([0.025, 0.975], dtype=values_RH.dtype)
-    return values_RH.where(values_RH.isfinite(), torch.nan).nanquantile(levels, dim=0).T
+    bounds_H2 = values_RH.where(defined_RH, torch.nan).nanquantile(levels, dim=0).T
+    return bounds_H2.where(2 * defined_RH.sum(dim=0)[:, None] >= len(values_RH), torch.nan)
+
+
+def interval(value_R: NDArray[np.float64]) -> tuple[float, float] | None:
+    """`interval_95` of a single figure; None where it is undefined.
+
+    >>> interval(np.arange(101.0))
+    (2.5, 97.5)
+    """
+    if not len(value_R):
+        return None
+    low, high = interval_95(torch.from_numpy(value_R)[:, None])[0].tolist()
+    return None if isnan(low) else (low, high)
 
 
 def bootstrap_by_stay(

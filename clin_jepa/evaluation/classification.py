@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from clin_jepa.evaluation.bootstrap import drawn_times
+from clin_jepa.evaluation.bootstrap import drawn_times, interval
 from clin_jepa.evaluation.weighted import quotient, weighted_mean
 
 METRICS = ("auroc", "auprc", "brier", "ece")
@@ -145,19 +145,6 @@ def drawn_prevalence(scored: Scored, draws: int = 500, seed: int = 0) -> Floats:
     times_RS = drawn_times(len(subjects), draws, seed).numpy()
     events_S, rows_S = np.bincount(subject_N, weights=scored.label_N), np.bincount(subject_N).astype(np.float64)
     return quotient(times_RS @ events_S, times_RS @ rows_S)
-
-
-def interval(value_R: Floats) -> tuple[float, float] | None:
-    """The 2.5th and 97.5th percentile of the draws in which a figure is defined; None where it is in fewer than half of them.
-
-    >>> interval(np.arange(101.0))
-    (2.5, 97.5)
-    """
-    defined = value_R[np.isfinite(value_R)]
-    if not len(value_R) or len(defined) < len(value_R) / 2:
-        return None
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def paired_differences(drawn: Mapping[str, Floats], other: Mapping[str, Floats]) -> dict[str, tuple[float, float] | None]:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from clin_jepa.evaluation.arms import MEAN_AUROCS, Floats, arms_report, auroc_figures, figure_report, mean_over_seeds
-from clin_jepa.evaluation.classification import METRICS, interval
+from clin_jepa.evaluation.bootstrap import interval
+from clin_jepa.evaluation.classification import METRICS
 from clin_jepa.evaluation.run_figures import HOURLY, RiskFigures, RunFigures
 from clin_jepa.evaluation.weighted import number_or_none
 

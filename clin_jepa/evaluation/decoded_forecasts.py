@@ -15,8 +15,7 @@ from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
 from clin_jepa.data.datamodule import Split, TrajectoryDataModule
-from clin_jepa.evaluation.bootstrap import drawn_times
-from clin_jepa.evaluation.classification import interval
+from clin_jepa.evaluation.bootstrap import drawn_times, interval
 from clin_jepa.evaluation.drift import HORIZONS, report_hours
 from clin_jepa.evaluation.numeric_grid import NumericGrid, newest_measurement
 from clin_jepa.evaluation.probe import Probe, ProbeConfig, fit_probe

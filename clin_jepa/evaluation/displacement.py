@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clin_jepa.evaluation.bootstrap import drawn_times
-from clin_jepa.evaluation.classification import interval
+from clin_jepa.evaluation.bootstrap import drawn_times, interval
 from clin_jepa.evaluation.weighted import number_or_none, quotient, weighted_mean
 
 EDGE_HOURS = 6

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
+from clin_jepa.evaluation.drift import drift_percent, mase, skill_vs_mean
 from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
 from clin_jepa.evaluation.weighted import quotient
 
@@ -45,7 +47,7 @@ def mean_errors(errors: pl.DataFrame, weights: Callable[[pl.Series], Floats]) ->
 
 
 def figures_by_hour(mean_error: Mapping[str, Floats], forecast: str = TRUE_ACTIONS) -> dict[str, Floats]:
-    """``l1``, ``drift_percent``, ``mase`` and ``skill_vs_mean`` of a forecast, ``[1 + R, H]`` each; NaN where undefined.
+    """``l1``, ``drift_percent``, ``mase`` and ``skill_vs_mean`` of a forecast, ``[1 + R, H]`` each; not finite where undefined.
 
     Args:
         mean_error: From `mean_errors`.
@@ -55,10 +57,10 @@ def figures_by_hour(mean_error: Mapping[str, Floats], forecast: str = TRUE_ACTIO
     >>> {name: value.tolist() for name, value in figures_by_hour(errors).items()}
     {'l1': [[1.0, 1.5]], 'drift_percent': [[0.0, 50.0]], 'mase': [[0.5, 0.75]], 'skill_vs_mean': [[0.6666666666666667, 0.5]]}
     """
-    error_RH = mean_error[forecast]
+    error_RH, copy_RH, mean_RH = (torch.from_numpy(mean_error[name]) for name in (forecast, COPY_FORWARD, TRAINING_MEAN))
     return {
-        "l1": error_RH,
-        "drift_percent": 100 * (quotient(error_RH, np.broadcast_to(error_RH[:, :1], error_RH.shape)) - 1),
-        "mase": quotient(error_RH, mean_error[COPY_FORWARD]),
-        "skill_vs_mean": 1 - quotient(error_RH, mean_error[TRAINING_MEAN]),
+        "l1": mean_error[forecast],
+        "drift_percent": drift_percent(error_RH).numpy(),
+        "mase": mase(error_RH, copy_RH).numpy(),
+        "skill_vs_mean": skill_vs_mean(error_RH, mean_RH).numpy(),
     }

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from clin_jepa.data.datamodule import Split
 from clin_jepa.errors import InputError
-from clin_jepa.evaluation.classification import METRICS, Scored, drawn_metrics, drawn_prevalence, interval, metrics, paired_differences
+from clin_jepa.evaluation.bootstrap import interval
+from clin_jepa.evaluation.classification import METRICS, Scored, drawn_metrics, drawn_prevalence, metrics, paired_differences
 from clin_jepa.evaluation.finished_run import FinishedRun
 from clin_jepa.evaluation.latent_features import hidden_states, hourly_features, reported_stay_features, stay_features
 from clin_jepa.evaluation.numeric_grid import NumericGrid, summaries

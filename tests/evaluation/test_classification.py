@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from clin_jepa.evaluation.bootstrap import drawn_times
-from clin_jepa.evaluation.classification import METRICS, Scored, drawn_metrics, drawn_prevalence, interval, metrics, paired_differences
+from clin_jepa.evaluation.bootstrap import drawn_times, interval
+from clin_jepa.evaluation.classification import METRICS, Scored, drawn_metrics, drawn_prevalence, metrics, paired_differences
 
 
 def scored(rows: int, seed: int = 0, levels: int | None = None, subjects: int = 40) -> Scored:

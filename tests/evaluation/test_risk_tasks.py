@@ -10,7 +10,8 @@ import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from clin_jepa.evaluation import risk_tasks
-from clin_jepa.evaluation.classification import Scored, drawn_metrics, interval
+from clin_jepa.evaluation.bootstrap import interval
+from clin_jepa.evaluation.classification import Scored, drawn_metrics
 from clin_jepa.evaluation.predictions_file import SCHEMA, read_predictions
 from clin_jepa.evaluation.risk_models import MODELS
 from clin_jepa.evaluation.task_rows import TaskRows, task_rows, why_not
