@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clin_jepa.evaluation.bootstrap import drawn_times, interval
-from clin_jepa.evaluation.weighted import quotient, weighted_mean
+from clin_jepa.evaluation.weighted import quotient
 
 METRICS = ("auroc", "auprc", "brier", "ece")
 _BINS = 10
@@ -46,54 +46,18 @@ class Scored:
             raise ValueError("scores must be finite and lie between 0 and 1")
 
 
-def auroc(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Floats:
-    """Probability that an event's score is above a non-event's, ties counted half; NaN where one class has no weight.
-
-    >>> auroc(np.array([False, True, True]), np.array([0.2, 0.2, 0.9]), np.ones((1, 3))).tolist()
-    [0.75]
-    """
-    ranked = _ranked(label_N, score_N)
-    return _areas(ranked, weight_RN[:, ranked.order_N])[0]
-
-
-def auprc(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Floats:
-    """Average precision: precision at each distinct score, weighted by the recall it adds; NaN where no event has weight.
-
-    >>> auprc(np.array([False, True, True]), np.array([0.5, 0.2, 0.9]), np.ones((1, 3))).round(4).tolist()
-    [0.8333]
-    """
-    ranked = _ranked(label_N, score_N)
-    return _areas(ranked, weight_RN[:, ranked.order_N])[1]
-
-
-def brier(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Floats:
-    """Mean squared difference of probability and outcome.
-
-    >>> brier(np.array([True, False]), np.array([0.5, 0.0]), np.ones((1, 2))).tolist()
-    [0.125]
-    """
-    return weighted_mean((score_N - label_N) ** 2, weight_RN)
-
-
-def expected_calibration_error(label_N: NDArray[np.bool_], score_N: Floats, weight_RN: Floats) -> Floats:
-    """Mean over rows of the gap between mean probability and event rate of a row's bin; ten bins of equal width (Guo et al. 2017).
-
-    >>> expected_calibration_error(np.array([True, False]), np.array([0.6, 0.62]), np.ones((1, 2))).round(4).tolist()
-    [0.11]
-    """
-    of_bin_NK = np.eye(_BINS)[_bins(score_N)]
-    gap_RK = weight_RN @ (of_bin_NK * (score_N - label_N)[:, None])
-    return quotient(np.abs(gap_RK).sum(axis=1), weight_RN.sum(axis=1))
-
-
 def metrics(scored: Scored) -> dict[str, float]:
     """Each of `METRICS`; NaN where it is undefined.
 
-    >>> scored = Scored(np.array([False, True]), np.array([0.0, 1.0]), np.array([1, 2]))
-    >>> metrics(scored)
-    {'auroc': 1.0, 'auprc': 1.0, 'brier': 0.0, 'ece': 0.0}
+    ``auroc``: probability that an event's score is above a non-event's, ties counted half. ``auprc``: average precision, the precision at
+    each distinct score weighted by the recall it adds. ``brier``: mean squared difference of probability and outcome. ``ece``: mean over
+    rows of the gap between mean probability and event rate of a row's bin, ten bins of equal width (Guo et al. 2017).
+
+    >>> metrics(Scored(np.array([False, True, True]), np.array([0.2, 0.2, 0.5]), np.array([1, 2, 3])))["auroc"]
+    0.75
     """
-    return {name: float(value_R[0]) for name, value_R in _metrics(scored, np.ones((1, len(scored.label_N)))).items()}
+    alone = replace(scored, subject_N=np.zeros_like(scored.subject_N))
+    return {name: float(value_R[0]) for name, value_R in metrics_in_draws(alone, np.ones((1, 1))).items()}
 
 
 def drawn_metrics(scored: Scored, draws: int = 500, seed: int = 0) -> dict[str, Floats]:
@@ -159,11 +123,6 @@ def paired_differences(drawn: Mapping[str, Floats], other: Mapping[str, Floats])
 
 def _bins(score_N: Floats) -> NDArray[np.int64]:
     return np.minimum((score_N * _BINS).astype(np.int64), _BINS - 1)
-
-
-def _metrics(scored: Scored, weight_RN: Floats) -> dict[str, Floats]:
-    given = (scored.label_N, scored.score_N, weight_RN)
-    return {"auroc": auroc(*given), "auprc": auprc(*given), "brier": brier(*given), "ece": expected_calibration_error(*given)}
 
 
 @dataclass(frozen=True)
