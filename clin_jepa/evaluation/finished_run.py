@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 import yaml
 
 from clin_jepa.checkpoint import CHECKPOINT_KEY, read_checkpoint
 from clin_jepa.data.datamodule import TrajectoryDataModule
+from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.data.windows import Windowing
 from clin_jepa.errors import InputError
 from clin_jepa.module import ClinJEPA
@@ -50,7 +52,7 @@ def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str
 
     Raises:
         InputError: If the folder is no run, its last phase is not finished, a file does not fit, the store is not the one trained on and
-            was not asked for, or a weight is not finite.
+            was not asked for, a subject that it holds out was trained on, or a weight is not finite.
     """
     settings = _data_settings(run)
     if checkpoint is not None and not checkpoint.is_file():
@@ -62,6 +64,7 @@ def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str
     # Links are not written into the saved config; the checkpoint knows what they were.
     encoder = content["hyper_parameters"]["encoder"]
     settings["tokenizer"], settings["tokenizer_revision"] = encoder["base"], encoder["revision"]
+    trained_on = Path(settings["store"])
     if store is not None:
         settings.update(store=str(store), token_folder=None)
     elif not (Path(settings["store"]) / "dataset.json").is_file():
@@ -80,6 +83,8 @@ def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str
             f"{data.store.path} no longer holds what {path} was trained on: give the store that it was trained on with --store, or give "
             "this one, if none of the stays that it holds out was trained on"
         )
+    if store is not None:
+        _check_was_not_trained_on(trained_on, data.store)
     return FinishedRun(run, path, step, history, module, data)
 
 
@@ -94,6 +99,22 @@ def _data_settings(run: Path) -> dict[str, Any]:
             f"{run / 'config.yaml'} is not the config of a run ({error}): give the folder that 'clinjepa fit --run' named"
         ) from error
     return settings
+
+
+def _check_was_not_trained_on(trained_on: Path, given: TrajectoryStore) -> None:
+    """Refuse a store that holds out subjects of the training, as one that was split anew does; untold where the first store is gone."""
+    if not (trained_on / "dataset.json").is_file():
+        return
+    first = TrajectoryStore(trained_on)
+    if first.fingerprint == given.fingerprint or first.dataset.get("source") != given.dataset.get("source"):
+        return
+    used = first.stays.filter(pl.col("split") != "held_out")["subject_id"]
+    held_out = given.stays.filter(pl.col("split") == "held_out")["subject_id"].unique()
+    if both := int(held_out.is_in(used.implode()).sum()):
+        raise InputError(
+            f"{both} of {len(held_out)} subjects that {given.path} holds out trained or tuned the run, on {trained_on}: its figures would "
+            "flatter; give a store with the split of that one"
+        )
 
 
 def _listed(folder: Path) -> str:

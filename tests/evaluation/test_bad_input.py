@@ -100,6 +100,18 @@ def test_a_store_that_was_extracted_again_since(copied: Run, refused: Callable[.
     assert open_run(copied.folder, None, copied.store, "cpu").data.store.path == copied.store
 
 
+def test_a_store_that_holds_out_what_was_trained_on(copied: Run, refused: Callable[..., str], tmp_path: Path) -> None:
+    # Three training stays are held out; in training others say the same, so that the tokenizer is the same.
+    moved = {stay.stay_id for stay in labelled_stays()[:3]}
+    others = [replace(stay, stay_id=stay.stay_id + 1000) for stay in labelled_stays()[:3]]
+    stays = [replace(stay, split="held_out") if stay.stay_id in moved else stay for stay in labelled_stays()] + others
+    store = write_store(tmp_path / "again", stays).path
+    message = refused("--store", store)
+    assert message.startswith(
+        f"3 of 15 subjects that {store} holds out trained or tuned the run, on {copied.store}: its figures would flatter"
+    )
+
+
 def test_a_store_that_is_gone(copied: Run, refused: Callable[..., str], tmp_path: Path) -> None:
     moved_to(copied, tmp_path / "nowhere")
     assert f"was trained on the store {tmp_path / 'nowhere'}, which is not there: say with --store where it is" in refused()
