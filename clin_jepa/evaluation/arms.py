@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clin_jepa.evaluation.bootstrap import drawn_times, interval
 from clin_jepa.evaluation.classification import METRICS, Scored, metrics_in_draws
-from clin_jepa.evaluation.displacement import Displacements, ratios
+from clin_jepa.evaluation.displacement import displacements_of, ratios
 from clin_jepa.evaluation.hourly_figures import figures_by_hour, mean_errors
 from clin_jepa.evaluation.weighted import number_or_none
 from data_pipelines.labels import BINARY_TASKS, EARLY_EVENT_TASKS, TASKS
@@ -100,7 +100,7 @@ def figures_of_run(
     """
     errors = _drift(mean_errors(run.errors, draws.weights) if mean_error is None else mean_error)
     risk = aurocs(run.predictions, draws) if by_task is None else auroc_figures(by_task)
-    return {**errors, **_displacement(run.displacements, draws), **risk}
+    return {**errors, **displacement_figures(run.displacements, draws), **risk}
 
 
 def task_metrics(predictions: pl.DataFrame, draws: Draws, names: Sequence[str] = METRICS) -> dict[str, dict[str, Floats]]:
@@ -203,14 +203,15 @@ def _drift(mean_error: Mapping[str, Floats]) -> dict[str, Floats]:
     return {**at_the_end, "mase 1 h": by_hour["mase"][:, 0]}
 
 
-def _displacement(table: pl.DataFrame, draws: Draws) -> dict[str, Floats]:
+def displacement_figures(table: pl.DataFrame, draws: Draws, distance: str = "distance") -> dict[str, Floats]:
+    """``displacement_ratio`` and ``matched_displacement_ratio`` in every draw, ``[1 + R]`` each; none where a store has no cohorts.
+
+    Args:
+        table: As in ``displacements.parquet``.
+        draws: Of the subjects.
+        distance: Which of its columns.
+    """
     if table.is_empty():
         return {}
-    found = Displacements(
-        table["distance"].to_numpy().astype(np.float64),
-        table["is_worse"].to_numpy().astype(bool),
-        table["stay_id"].to_numpy().astype(np.int64),
-        table["measured"].to_numpy().astype(np.int64),
-    )
-    plain_R, matched_R = ratios(found, draws.weights(table["stay_id"]))
+    plain_R, matched_R = ratios(displacements_of(table, distance), draws.weights(table["stay_id"]))
     return {"displacement_ratio": plain_R, "matched_displacement_ratio": matched_R}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clin_jepa.data.datamodule import Split
 from clin_jepa.evaluation.cohorts import WINDOW_HOURS, Cohorts, find_cohorts, why_no_cohorts
-from clin_jepa.evaluation.displacement import Displacements, Floats, displacement, displacement_report, distance, edge_means
+from clin_jepa.evaluation.displacement import Floats, displacement, displacement_report, displacements_of, distance, edge_means
 from clin_jepa.evaluation.finished_run import FinishedRun
 from clin_jepa.evaluation.numeric_grid import NumericGrid, newest_measurement, standardised
 from clin_jepa.evaluation.store_latents import StoreLatents
@@ -89,9 +89,6 @@ def measure_geometry(
     is_train_S = (data.store.stays["split"] == "train").to_numpy()
     raw_N = displacement(standardised(grid, newest_measurement(grid), is_train_S)[row_NT])
 
-    def report(distance_N: Floats) -> dict[str, Any]:
-        return displacement_report(Displacements(distance_N, cohorts.is_worse_N, cohorts.stay_N, cohorts.measured_N), draws, seed)
-
     columns = {
         "stay_id": data.store.stays["stay_id"].to_numpy()[cohorts.stay_N],
         "start": cohorts.start_N,
@@ -102,12 +99,16 @@ def measure_geometry(
         "distance_raw": raw_N,
     }
     table = pl.DataFrame(columns).cast(SCHEMA)  # type: ignore[arg-type]
+
+    def report(distance: str) -> dict[str, Any]:
+        return displacement_report(displacements_of(table, distance), draws, seed)
+
     return Geometry(
         {
             "window_hours": WINDOW_HOURS,
-            **report(moved_N),
-            "tuned_encoder": {"unavailable": why_not} if tuned_N is None else report(tuned_N),
-            "raw_features": report(raw_N),
+            **report("distance"),
+            "tuned_encoder": {"unavailable": why_not} if tuned_N is None else report("distance_tuned"),
+            "raw_features": report("distance_raw"),
         },
         table,
         first_ND,

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from clin_jepa.data.trajectory_store import TrajectoryStore
-from clin_jepa.evaluation.displacement import Displacements, displacement_report
+from clin_jepa.evaluation.displacement import displacement_report, displacements_of
 from clin_jepa.evaluation.drift import drift_report
 from clin_jepa.evaluation.metrics_file import write_metrics
 from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
@@ -76,15 +76,7 @@ def write_run(
             "run": {"name": folder.name, "split": "held_out", "settings": config, "versions": {"torch": "2.13.0"}},
             "drift": drift_report(errors, windows, SPREAD, draws=20),
             "collapse": {"phases": [{"phase": "evaluation", "measures": {"mean_absolute_deviation": SPREAD}}]},
-            "geometry": displacement_report(
-                Displacements(
-                    displacements["distance"].to_numpy(),
-                    displacements["is_worse"].to_numpy().astype(bool),
-                    displacements["stay_id"].to_numpy(),
-                    displacements["measured"].to_numpy().astype(np.int64),
-                ),
-                draws=20,
-            ),
+            "geometry": displacement_report(displacements_of(displacements), draws=20),
             **task_report(by_task, {"sepsis": "not available: needs sepsis-3"}, opened, draws=20, seed=0),
         },
         output / "metrics.json",
