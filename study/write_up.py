@@ -80,7 +80,7 @@ def minus_best_baseline(
             of_models = {key.partition(" / ")[0]: drawn_R for key, drawn_R in baselines.items() if key.partition(" / ")[2] == figure}
             if figure.startswith("mean auroc") and of_models:
                 best = max(of_models, key=lambda model: of_models[model][0])
-                report = figure_report([value_R], of_models[best])
+                report = figure_report({0: value_R}, {0: of_models[best]})
                 found[arm][figure] = {"baseline": best, "value": report["minus_reference"], "ci95": report["minus_reference_ci95"]}
     return found
 

@@ -153,40 +153,47 @@ def arms_report(by_arm: Mapping[str, Mapping[int, Mapping[str, Floats]]], refere
     """
     if reference not in by_arm:
         raise ValueError(f"no run is of the arm {reference!r}; there are {', '.join(by_arm)}")
-    of_reference = mean_over_seeds(list(by_arm[reference].values()))
+    of_reference = _by_figure(by_arm[reference])
     report: dict[str, Any] = {}
     for arm, of_seeds in by_arm.items():
-        names = mean_over_seeds(list(of_seeds.values()))
         figures = {
-            name: figure_report([each[name] for each in of_seeds.values()], None if arm == reference else of_reference.get(name))
-            for name in names
+            name: figure_report(values, None if arm == reference else of_reference.get(name))
+            for name, values in _by_figure(of_seeds).items()
         }
         report[arm] = {"seeds": sorted(of_seeds), "figures": figures}
     return report
 
 
-def figure_report(of_seeds: Sequence[Floats], reference_R: Floats | None = None) -> dict[str, Any]:
+def figure_report(of_seeds: Mapping[int, Floats], reference: Mapping[int, Floats] | None = None) -> dict[str, Any]:
     """One figure of one arm.
 
+    Trainings with one seed see the same windows in the same order, so arms are held against each other seed by seed, over the seeds that
+    both have; over all of either where they share none.
+
     Args:
-        of_seeds: The figure of each seed, ``[1 + R]``.
-        reference_R: That of the reference arm; None for the reference itself.
+        of_seeds: The figure, ``[1 + R]``, by seed.
+        reference: That of the reference arm; None for the reference itself.
 
     Returns:
         ``value`` (mean over seeds), ``ci95`` (over subjects, for these seeds), ``seed_std`` (over seeds, for these subjects; None for a
-        single one), ``minus_reference`` and its paired ``minus_reference_ci95``.
+        single one); ``minus_reference``, its ``minus_reference_ci95`` (over subjects, paired) and ``minus_reference_seed_std``.
 
-    >>> figure_report([np.array([1.0, 0.0, 2.0]), np.array([3.0, 2.0, 4.0])])["value"]
+    >>> figure_report({0: np.array([1.0, 0.0, 2.0]), 1: np.array([3.0, 2.0, 4.0])})["value"]
     2.0
+    >>> figure_report({0: np.array([1.0, 1.0])}, {0: np.array([3.0, 3.0]), 1: np.array([9.0, 9.0])})["minus_reference"]
+    -2.0
     """
-    value_R = np.mean(of_seeds, axis=0)
-    difference_R = None if reference_R is None else value_R - reference_R
-    return {
-        "value": number_or_none(value_R[0]),
-        "ci95": interval(value_R[1:]),
-        "seed_std": number_or_none(float(np.std([float(each[0]) for each in of_seeds], ddof=1))) if len(of_seeds) > 1 else None,
+    value_R = np.mean(list(of_seeds.values()), axis=0)
+    report = {"value": number_or_none(value_R[0]), "ci95": interval(value_R[1:]), "seed_std": _seed_std(list(of_seeds.values()))}
+    difference_R, spread = None, None
+    if reference is not None:
+        shared = [of_seeds[seed] - reference[seed] for seed in of_seeds if seed in reference]
+        difference_R = np.mean(shared, axis=0) if shared else value_R - np.mean(list(reference.values()), axis=0)
+        spread = _seed_std(shared)
+    return report | {
         "minus_reference": None if difference_R is None else number_or_none(difference_R[0]),
         "minus_reference_ci95": None if difference_R is None else interval(difference_R[1:]),
+        "minus_reference_seed_std": spread,
     }
 
 
@@ -194,6 +201,15 @@ def mean_over_seeds(figures: Sequence[Mapping[str, Floats]]) -> dict[str, Floats
     """Of the figures that every seed has."""
     names = [name for name in figures[0] if all(name in each for each in figures)]
     return {name: np.mean([each[name] for each in figures], axis=0) for name in names}
+
+
+def _by_figure(of_seeds: Mapping[int, Mapping[str, Floats]]) -> dict[str, dict[int, Floats]]:
+    """By figure and seed, of the figures that every seed has."""
+    return {name: {seed: each[name] for seed, each in of_seeds.items()} for name in mean_over_seeds(list(of_seeds.values()))}
+
+
+def _seed_std(of_seeds: Sequence[Floats]) -> float | None:
+    return number_or_none(float(np.std([float(each[0]) for each in of_seeds], ddof=1))) if len(of_seeds) > 1 else None
 
 
 def _drift(mean_error: Mapping[str, Floats]) -> dict[str, Floats]:

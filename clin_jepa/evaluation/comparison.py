@@ -49,7 +49,10 @@ def baselines_section(baselines: Mapping[str, RiskFigures], by_arm: ByArm, refer
     of_reference = mean_over_seeds([run.figures for run in by_arm[reference].values()])
     return {
         model: {
-            "figures": {name: figure_report([value_R], of_reference.get(name)) for name, value_R in auroc_figures(risk.metrics).items()}
+            "figures": {
+                name: figure_report({0: value_R}, {0: of_reference[name]} if name in of_reference else None)
+                for name, value_R in auroc_figures(risk.metrics).items()
+            }
         }
         for model, risk in baselines.items()
     }
@@ -70,13 +73,16 @@ def tasks_section(tasks: Mapping[str, Any], by_arm: ByArm, baselines: Mapping[st
         if "unavailable" in figures:
             report[task] = {"unavailable": figures["unavailable"]}
             continue
-        seeds = {arm: [run.risk.metrics[task] for run in of_arm.values()] for arm, of_arm in by_arm.items()}
-        of_reference = mean_over_seeds(seeds[reference])
+        seeds = {arm: {seed: run.risk.metrics[task] for seed, run in of_arm.items()} for arm, of_arm in by_arm.items()}
+        of_reference = seeds[reference]
+        mean_of_reference = {0: mean_over_seeds(list(of_reference.values()))}
         report[task] = {
             **{name: figures[name] for name in counts},
             "prevalence_ci95": figures["ci95"].get("prevalence"),
             "arms": {arm: _metrics(of_seeds, None if arm == reference else of_reference) for arm, of_seeds in seeds.items()},
-            "baselines": {model: _metrics([risk.metrics[task]], of_reference) for model, risk in baselines.items() if task in risk.metrics},
+            "baselines": {
+                model: _metrics({0: risk.metrics[task]}, mean_of_reference) for model, risk in baselines.items() if task in risk.metrics
+            },
         }
     return report
 
@@ -100,10 +106,15 @@ def _count(name: str, report: Mapping[str, Any]) -> int:
     return int(report["n_windows"])
 
 
-def _metrics(of_seeds: Sequence[Mapping[str, Floats]], of_reference: Mapping[str, Floats] | None) -> dict[str, Any]:
+def _metrics(of_seeds: Mapping[int, Mapping[str, Floats]], of_reference: Mapping[int, Mapping[str, Floats]] | None) -> dict[str, Any]:
     return {
-        name: figure_report([each[name] for each in of_seeds], None if of_reference is None else of_reference[name]) for name in METRICS
+        name: figure_report(_of_figure(of_seeds, name), None if of_reference is None else _of_figure(of_reference, name))
+        for name in METRICS
     }
+
+
+def _of_figure(of_seeds: Mapping[int, Mapping[str, Floats]], name: str) -> dict[int, Floats]:
+    return {seed: each[name] for seed, each in of_seeds.items()}
 
 
 def _by_hour(of_seeds: Sequence[Floats]) -> dict[str, Any]:

@@ -92,12 +92,19 @@ def evaluate(
             raise InputError(f"the report needs {package}: pip install 'clin-jepa[evaluation]'")
     if min(draws, batch_size, minimum_windows) < 1:
         raise InputError("--draws, --batch_size and --minimum_windows must be at least 1")
+    if min(context_hours, horizon_hours, *other_contexts) < 1:
+        raise InputError("--context_hours, --horizon_hours and each of --other_contexts must be at least 1")
     wanted = _chosen("tasks", tasks, TASKS)
     models = (BACKBONE, REPORTED_PROBE, *_chosen("baselines", baselines, BASELINES))
     opened = open_run(Path(run), _path(checkpoint), _path(store), device)
     hours = split_hours(opened.data, split)
     if not len(hours.n_hours):
         raise InputError(f"{opened.data.store.path}: no stay is in the split {split}: give another one with --split")
+    if not len(split_hours(opened.data, "train").n_hours):
+        raise InputError(
+            f"{opened.data.store.path}: no stay is in the split train, on which probes, baselines and the mean forecast are fitted: give a "
+            "store that has one with --store"
+        )
     windows = choose_windows(
         hours.n_hours,
         context_hours=context_hours,
@@ -123,25 +130,25 @@ def evaluate(
     geometry = measure_geometry(opened, latents, grid, split, draws, seed, with_tuned_encoder=tuned_encoder)
     decoded = decoded_report(opened.module, opened.data, latents, grid, split, windows, batch_size, draws, seed) if decoders else {}
     by_task, risk = _risk_tasks(setting, grid, wanted, models)
-    # Together, so that an evaluation that is killed leaves no table beside figures that were made with other options.
+    sections = {
+        "dataset": _dataset(opened),
+        "encoder": _encoder(opened),
+        "run": _run(opened, split),
+        "drift": {
+            **drift_report(errors, windows, spread, draws=draws, seed=seed),
+            "other_contexts": {str(context): _drift_from(setting, context, horizon_hours, spread) for context in other_contexts},
+        },
+        "collapse": _collapse(opened, split, measures),
+        "geometry": geometry.report,
+        "decoded": decoded,
+        **risk,
+    }
+    # Now that everything is measured. The figures come last: wherever an evaluation is killed, they never stand beside tables of others.
+    (output / "metrics.json").unlink(missing_ok=True)
+    write_predictions(list(by_task.values()), output / "predictions.parquet")
     write_parquet_atomically(errors_table(errors, windows, opened.data, split), output / "rollout_errors.parquet")
     write_parquet_atomically(geometry.displacements, output / "displacements.parquet")
-    metrics = write_metrics(
-        {
-            "dataset": _dataset(opened),
-            "encoder": _encoder(opened),
-            "run": _run(opened, split),
-            "drift": {
-                **drift_report(errors, windows, spread, draws=draws, seed=seed),
-                "other_contexts": {str(context): _drift_from(setting, context, horizon_hours, spread) for context in other_contexts},
-            },
-            "collapse": _collapse(opened, split, measures),
-            "geometry": geometry.report,
-            "decoded": decoded,
-            **risk,
-        },
-        output / "metrics.json",
-    )
+    metrics = write_metrics(sections, output / "metrics.json")
     spectrum = singular_values(state_MD)[:_SINGULAR_VALUES].tolist()
     curves = {
         "drift": drift_curves(errors, windows, spread, draws=draws, seed=seed),
@@ -182,12 +189,11 @@ class _Setting:
 def _risk_tasks(
     setting: _Setting, grid: NumericGrid, tasks: Sequence[str], models: Sequence[str]
 ) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
-    """Predictions by task, written to ``predictions.parquet``, and the sections of ``metrics.json``."""
+    """Predictions by task, and the sections of ``metrics.json``."""
     opened, seed = setting.opened, setting.seed
     with tempfile.TemporaryDirectory(prefix=".scratch-", dir=opened.folder) as scratch:
         measured = RiskTasks(opened, setting.latents, grid, setting.split, seed, Path(scratch))
         by_task, unavailable = measured.scores(tasks, models)
-    write_predictions(list(by_task.values()), opened.folder / "evaluation" / "predictions.parquet")
     return by_task, task_report(by_task, unavailable, opened, setting.draws, seed) if tasks else {}
 
 

@@ -12,6 +12,8 @@ from clin_jepa.errors import InputError
 from clin_jepa.evaluation.metrics_file import read_metrics
 from clin_jepa.run_folder import run_config
 
+_OPTIONS = ("split", "context_hours", "horizon_hours")
+
 
 @dataclass(frozen=True)
 class EvaluatedRun:
@@ -46,7 +48,8 @@ def evaluated_runs(given: Sequence[str]) -> list[EvaluatedRun]:
         given: ``ARM=FOLDER`` each, or a folder, whose arm is its name without a trailing ``_seed0``.
 
     Raises:
-        InputError: If a run was not evaluated, was measured on another store than the first, or has arm and seed of another.
+        InputError: If a run was not evaluated, was measured on another store, split, context or horizon than the first, or has arm and seed
+            of another.
     """
     runs = [_evaluated(each) for each in given]
     first = runs[0]
@@ -54,6 +57,9 @@ def evaluated_runs(given: Sequence[str]) -> list[EvaluatedRun]:
     for run in runs:
         if run.metrics["dataset"].get("content_hash") != first.metrics["dataset"].get("content_hash"):
             raise InputError(f"{run.folder} was measured on another store than {first.folder}: evaluate both with the same --store")
+        for name, of_run, of_first in zip(_OPTIONS, _options(run), _options(first), strict=True):
+            if of_run != of_first:
+                raise InputError(f"{run.folder} was evaluated with --{name} {of_run}, {first.folder} with {of_first}: give both the same")
         if run.name in taken:
             raise InputError(f"{taken[run.name]} and {run.folder} are both {run.name}: name their arms apart, ARM={run.folder}")
         taken[run.name] = run.folder
@@ -85,6 +91,12 @@ def store_of(runs: Sequence[EvaluatedRun], given: str | Path | None) -> Trajecto
 def run_seed(folder: Path) -> int:
     """The seed that a run was trained with; errors as of `run_config`."""
     return int(run_config(folder).get("seed_everything") or 0)
+
+
+def _options(run: EvaluatedRun) -> tuple[Any, ...]:
+    """What each of `_OPTIONS` was; hours as they were after windows had to be shortened, which rests on the store alone."""
+    drift = run.metrics["drift"]
+    return run.metrics["run"]["split"], drift["context_hours"], drift["horizon_hours"]
 
 
 def _evaluated(given: str) -> EvaluatedRun:

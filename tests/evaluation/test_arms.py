@@ -57,8 +57,10 @@ def test_seeds_and_patients_vary_apart() -> None:
     assert drift["ci95"] == pytest.approx((60.0, 60.0))
     assert drift["minus_reference"] is None
     other = report["naive"]["figures"]["drift_percent 2 h"]
-    assert other["minus_reference"] == pytest.approx(40.0) and other["minus_reference_ci95"] == pytest.approx((40.0, 40.0))
     assert other["seed_std"] is None
+    # Against the seed that both have: 100 - 50.
+    assert other["minus_reference"] == pytest.approx(50.0) and other["minus_reference_ci95"] == pytest.approx((50.0, 50.0))
+    assert other["minus_reference_seed_std"] is None
     low, high = report["full"]["figures"]["auroc decompensation"]["ci95"]
     assert low < report["full"]["figures"]["auroc decompensation"]["value"] < high
 
@@ -67,6 +69,16 @@ def test_equal_runs_differ_by_nothing_whatever_is_drawn() -> None:
     report = report_of([run("a", 0, 1.0, 1.5, 0.1), run("b", 0, 1.0, 1.5, 0.1)], draw_subjects(STAYS, 50, seed=1), "a")
     for figure in report["b"]["figures"].values():
         assert figure["minus_reference"] == 0.0 and figure["minus_reference_ci95"] == (0.0, 0.0)
+
+
+def test_an_arm_with_fewer_seeds_is_held_against_the_same_seeds_of_the_reference() -> None:
+    runs = [run("full", seed, 1.0, 1.5 + 0.1 * seed, 0.1) for seed in range(3)]
+    runs += [run("twin", seed, 1.0, 1.5 + 0.1 * seed, 0.1) for seed in (2, 1)] + [run("other", 7, 1.0, 2.0, 0.1)]
+    report = report_of(runs, draw_subjects(STAYS, 50, seed=0), "full")
+    twin = report["twin"]["figures"]["drift_percent 2 h"]
+    assert twin["minus_reference"] == 0.0 and twin["minus_reference_seed_std"] == 0.0
+    # No seed is shared: all of either.
+    assert report["other"]["figures"]["drift_percent 2 h"]["minus_reference"] == pytest.approx(40.0)
 
 
 def test_a_reference_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ import polars as pl
 import pytest
 import torch
 
+from clin_jepa.data.datamodule import TrajectoryDataModule
+from clin_jepa.data.tokenizer import store_tokenizer
+from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.errors import InputError
 from clin_jepa.evaluation import risk_tasks
 from clin_jepa.evaluation.finished_run import open_run
@@ -115,6 +118,19 @@ def test_a_store_that_holds_out_what_was_trained_on(copied: Run, refused: Callab
 def test_a_store_that_is_gone(copied: Run, refused: Callable[..., str], tmp_path: Path) -> None:
     moved_to(copied, tmp_path / "nowhere")
     assert f"was trained on the store {tmp_path / 'nowhere'}, which is not there: say with --store where it is" in refused()
+
+
+def test_a_store_without_training_stays(copied: Run, refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As with a pretrained encoder, whose tokenizer is no store's.
+    monkeypatch.setattr(TrajectoryDataModule, "check_tokenizer", lambda *given: None)
+    store = write_store(tmp_path / "store", [stay for stay in labelled_stays() if stay.split == "held_out"]).path
+    monkeypatch.setattr(TrajectoryDataModule, "tokenizer", lambda self: store_tokenizer(TrajectoryStore(copied.store), tmp_path, 4096))
+    assert "no stay is in the split train, on which probes, baselines" in refused("--store", store)
+
+
+@pytest.mark.parametrize("words", [("--other_contexts", "[6, 0]"), ("--context_hours", "0"), ("--horizon_hours", "-1")])
+def test_hours_that_are_none(refused: Callable[..., str], words: tuple[str, str]) -> None:
+    assert "each of --other_contexts must be at least 1" in refused(*words)
 
 
 def test_a_store_with_other_words(refused: Callable[..., str], tmp_path: Path) -> None:
@@ -234,16 +250,27 @@ def evaluated(labelled_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-def another_store(evaluation: Path) -> None:
-    metrics = json.loads((evaluation / "metrics.json").read_text())
-    metrics["dataset"]["content_hash"] = "another"
-    (evaluation / "metrics.json").write_text(json.dumps(metrics))
+def with_another(section: str, name: str, value: Any) -> Callable[[Path], None]:
+    """Says in ``metrics.json`` that something else was asked for."""
+
+    def change(evaluation: Path) -> None:
+        metrics = json.loads((evaluation / "metrics.json").read_text())
+        metrics[section][name] = value
+        (evaluation / "metrics.json").write_text(json.dumps(metrics))
+
+    return change
 
 
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (another_store, "{other} was measured on another store than {run}: evaluate both with the same --store"),
+        (
+            with_another("dataset", "content_hash", "another"),
+            "{other} was measured on another store than {run}: evaluate both with the same --store",
+        ),
+        (with_another("run", "split", "train"), "{other} was evaluated with --split train, {run} with held_out: give both the same"),
+        (with_another("drift", "horizon_hours", 99), "{other} was evaluated with --horizon_hours 99, {run} with"),
+        (with_another("drift", "context_hours", 1), "{other} was evaluated with --context_hours 1, {run} with"),
         (lambda folder: (folder / "metrics.json").write_text("{"), "{other}/evaluation/metrics.json is not valid JSON"),
         (lambda folder: (folder / "metrics.json").unlink(), "{other}/evaluation/metrics.json cannot be read"),
         (lambda folder: (folder / "predictions.parquet").write_text("x"), "{other}/evaluation/predictions.parquet cannot be read"),

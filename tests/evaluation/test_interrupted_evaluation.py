@@ -56,6 +56,23 @@ def test_killed_and_resumed(copied: Run, undisturbed: Path, monkeypatch: pytest.
     assert [name for name in RESULTS if (output / name).read_bytes() != (undisturbed / name).read_bytes()] == []
 
 
+@pytest.mark.parametrize("file", [f"clin_jepa.{STAY_TASK}.parquet", "predictions.parquet", "displacements.parquet"])
+def test_killed_while_another_split_is_evaluated(
+    copied: Run, undisturbed: Path, tmp_path: Path, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tables of one evaluation never stand beside the figures of another."""
+    output = copied.folder / "evaluation"
+    shutil.copytree(undisturbed, output)
+    assert evaluate_and_die(("--run", copied.folder, *WORDS, "--split", "train"), file) == KILLED
+
+    if file.startswith("clin_jepa"):
+        assert [name for name in RESULTS if (output / name).read_bytes() != (undisturbed / name).read_bytes()] == []
+        return
+    assert not (output / "metrics.json").exists()
+    assert clinjepa("compare", copied.folder, "--output", tmp_path / "out", "--draws", "5") == 2
+    assert "metrics.json cannot be read" in capsys.readouterr().err
+
+
 def _spied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which models are fitted on which tasks, in their order."""
     fitted: list[str] = []
