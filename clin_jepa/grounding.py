@@ -1,8 +1,9 @@
 """Grounding: linear heads that read measured numbers from the latents, so that what a latent is trained for is in the text.
 
-Predicting latents from latents can be solved by latents that say little. A head on each hour's latent that has to tell the numbers measured
-in that hour keeps them in it, and one on the predictor's hidden state that has to tell their means over the hours to come makes it look
-ahead. The heads are linear and are thrown away after training.
+Predicting latents from latents can be solved by latents that say little. A head on the predictor's hidden state that has to tell the mean
+numbers of the hours to come makes it look ahead. One on each hour's latent that has to tell the same keeps in the latent what lasts, and
+leaves out what is noise of the hour; one that has to tell the numbers of the hour itself keeps both. The heads are linear and are thrown
+away after training.
 """
 
 # Shapes: B windows, T hours, D latent features, W width of the predictor, V variables, C static numbers.
@@ -25,28 +26,31 @@ class GroundingConfig:
 
     Args:
         ahead: Weight of the heads on the predictor's hidden state, which tell the hours to come.
-        present: Weight of the heads on the latents, which tell the numbers of the hour itself and the static ones. Next-token tuning, which
-            predicts no hour, has these alone. With both weights 0 there are no heads.
+        present: Weight of the head on the latents that tells the numbers of the hour itself.
+        outlook: Weight of the head on the latents that tells the hours to come, the longest of the horizons. With this weight or that of
+            ``present`` (their sum), one on the static latents tells the static numbers. Next-token tuning, which predicts no hour, has the
+            heads on latents alone. With all weights 0 there are no heads.
         horizons: For each, the predictor's hidden state at an hour has to tell the mean of each variable over so many hours after it.
     """
 
     ahead: float = 0.0
     present: float = 0.0
+    outlook: float = 0.0
     horizons: list[int] = field(default_factory=lambda: [6, 24])
 
     @property
     def is_on(self) -> bool:
         """Whether there are heads."""
-        return max(self.ahead, self.present) > 0
+        return max(self.ahead, self.present, self.outlook) > 0
 
     def validate(self) -> None:
         """Refuse numbers that cannot train.
 
         Raises:
-            InputError: If a weight is negative or a horizon is below 1.
+            InputError: If a weight is negative, a horizon is below 1, or there is none.
         """
-        if min(self.ahead, self.present) < 0 or any(hours < 1 for hours in self.horizons):
-            raise InputError(f"--model.grounding {self}: weights must not be negative, and horizons are hours from 1 on")
+        if min(self.ahead, self.present, self.outlook) < 0 or min(self.horizons, default=0) < 1:
+            raise InputError(f"--model.grounding {self}: weights must not be negative, and horizons are hours from 1 on, at least one")
 
 
 class GroundingHeads(nn.Module):
@@ -56,15 +60,16 @@ class GroundingHeads(nn.Module):
         latent_dim: Features of a latent, D.
         width: Features of the predictor's hidden state, W.
         variables: Names of the variables.
-        horizons: As in `GroundingConfig`.
+        config: Weights and horizons.
     """
 
-    def __init__(self, latent_dim: int, width: int, variables: Sequence[str], horizons: Sequence[int]) -> None:
+    def __init__(self, latent_dim: int, width: int, variables: Sequence[str], config: GroundingConfig) -> None:
         super().__init__()
-        self.variables, self.horizons = tuple(variables), tuple(horizons)
+        self.variables, self.config = tuple(variables), config
         self.static = nn.Linear(latent_dim, STATIC_NUMBERS)
         self.state = nn.Linear(latent_dim, len(variables))
-        self.future = nn.ModuleList(nn.Linear(width, len(variables)) for _ in horizons)
+        self.future = nn.ModuleList(nn.Linear(width, len(variables)) for _ in config.horizons)
+        self.outlook = nn.Linear(latent_dim, len(variables)) if config.outlook else None
 
     def forward(
         self,
@@ -75,8 +80,6 @@ class GroundingHeads(nn.Module):
         mask_BT: Tensor,
         windows: int | None = None,
         hours: int | None = None,
-        ahead: float = 1.0,
-        present: float = 1.0,
     ) -> Tensor:
         """Mean absolute error of all heads' readings, in standard deviations; the weighted sum of one mean a head.
 
@@ -89,24 +92,29 @@ class GroundingHeads(nn.Module):
             windows: Windows that the sums are divided by; by default those here. Where a batch is one part of a larger one, the larger
                 one's: the parts then add up to its mean.
             hours: The same for hours that have a next one.
-            ahead: Weight of the heads that read hidden states.
-            present: Weight of the heads that read latents.
 
         Returns:
-            Scalar. The heads of an hour's own numbers divide by the measurements that such hours have on average, so that each
+            Scalar. The head of an hour's own numbers divides by the measurements that such hours have on average, so that each
             measurement counts alike; those of the hours to come by each hour's own number of variables.
         """
         windows = len(mask_BT) if windows is None else windows
         hours = int((mask_BT.sum() - len(mask_BT)).clamp(min=1)) if hours is None else hours
+        config, value_BTV = self.config, values.value_BTV
+
+        def to_come(read_BTV: Tensor, horizon: int) -> Tensor:
+            mean_BTV = means_to_come(value_BTV, horizon)
+            known_BT = mean_BTV.isfinite().sum(dim=-1).clamp(min=1)
+            return (_absolute_errors(read_BTV, mean_BTV).sum(dim=-1) / known_BT)[mask_BT].sum() / hours
+
         per_window = _absolute_errors(self.static(static_BD), values.static_BC).sum() / (windows * STATIC_NUMBERS)
-        own = _absolute_errors(self.state(state_BTD), values.value_BTV)[mask_BT].sum()
-        losses = [present * per_window, present * own / ((hours + windows) * values.per_hour)]
+        own = _absolute_errors(self.state(state_BTD), value_BTV)[mask_BT].sum() / ((hours + windows) * values.per_hour)
+        losses = [(config.present + config.outlook) * per_window, config.present * own]
+        if self.outlook is not None:
+            losses.append(config.outlook * to_come(self.outlook(state_BTD), max(config.horizons)))
         if hidden_BTW is not None:
-            for head, horizon in zip(self.future, self.horizons, strict=True):
-                mean_BTV = means_to_come(values.value_BTV, horizon)
-                error_BTV = _absolute_errors(head(hidden_BTW), mean_BTV)
-                known_BT = mean_BTV.isfinite().sum(dim=-1).clamp(min=1)
-                losses.append(ahead * (error_BTV.sum(dim=-1) / known_BT)[mask_BT].sum() / hours)
+            losses += [
+                config.ahead * to_come(head(hidden_BTW), horizon) for head, horizon in zip(self.future, config.horizons, strict=True)
+            ]
         return torch.stack(losses).sum()
 
     @torch.no_grad()
@@ -124,6 +132,8 @@ class GroundingHeads(nn.Module):
         for part in ("weight", "bias"):
             getattr(self.state, part)[own] = state[f"grounding.state.{part}"][other]
             getattr(self.static, part).copy_(state[f"grounding.static.{part}"])
+            if self.outlook is not None and f"grounding.outlook.{part}" in state:
+                getattr(self.outlook, part)[own] = state[f"grounding.outlook.{part}"][other]
 
 
 def means_to_come(value_BTV: Tensor, hours: int) -> Tensor:

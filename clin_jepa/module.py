@@ -167,7 +167,7 @@ class ClinJEPA(LightningModule):
             # The random state is put back: whatever is drawn later is the same with heads and without.
             with torch.random.fork_rng(devices=[]):
                 sizes = (self.encoder.latent_dim, self.predictor_config.width)
-                self.grounding = GroundingHeads(*sizes, self.variables, self.grounding_config.horizons)
+                self.grounding = GroundingHeads(*sizes, self.variables, self.grounding_config)
         if self.encoder_config.weights:
             path = Path(self.encoder_config.weights)
             checkpoint = read_checkpoint(path)
@@ -431,8 +431,8 @@ class ClinJEPA(LightningModule):
         assert self.grounding is not None
         if batch.values is None:
             raise InputError("grounding needs batches with numbers: give the TrajectoryDataModule values=True, and the model its variables")
-        read, config = (latents.static_BD, latents.state_BTD, hidden_BTW), self.grounding_config
-        loss: Tensor = self.grounding(*read, batch.values, batch.mask_BT, share.windows, share.hours, config.ahead, config.present)
+        read = (latents.static_BD, latents.state_BTD, hidden_BTW)
+        loss: Tensor = self.grounding(*read, batch.values, batch.mask_BT, share.windows, share.hours)
         return share.scale * loss
 
     def heads_and_predictor(self) -> Iterator[nn.Parameter]:

@@ -82,7 +82,8 @@ class TrainingCLI(LightningCLI):
         parser.link_arguments("model.encoder.base", "data.tokenizer")
         parser.link_arguments("model.encoder.revision", "data.tokenizer_revision")
         parser.link_arguments("data.vocab_size", "model.encoder.vocab_size")
-        parser.link_arguments(("model.grounding.ahead", "model.grounding.present"), "data.values", compute_fn=_asks_for_values)
+        weights = tuple(f"model.grounding.{name}" for name in ("ahead", "present", "outlook"))
+        parser.link_arguments(weights, "data.values", compute_fn=_asks_for_values)
         parser.link_arguments("data.variables", "model.variables", apply_on="instantiate")
         parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
@@ -245,8 +246,8 @@ def run_training_cli() -> None:
         )
 
 
-def _asks_for_values(ahead: float, present: float) -> bool:
-    return GroundingConfig(ahead, present).is_on
+def _asks_for_values(ahead: float, present: float, outlook: float) -> bool:
+    return GroundingConfig(ahead, present, outlook).is_on
 
 
 def _started_by_srun() -> bool:

@@ -162,7 +162,7 @@ def test_an_anti_collapse_term_is_that_of_all_processes_windows(small_store_path
 
 @pytest.mark.parametrize("layout", [FSDP, LAYOUTS["ddp"]], ids=["fsdp", "ddp"])
 def test_heads_that_ground_latents_train_as_on_one_process(small_store_path: Path, tmp_path: Path, layout: Layout) -> None:
-    over = merged(FEW, {"model": {"grounding": {"ahead": 1.0, "present": 0.5, "horizons": [2, 6]}}})
+    over = merged(FEW, {"model": {"grounding": {"ahead": 1.0, "present": 0.5, "outlook": 0.5, "horizons": [2, 6]}}})
     runs = {each: Run(small_store_path, tmp_path / name) for name, each in (("one", ONE), ("two", layout))}
     for each, run in runs.items():
         result = fit(run, each, over=over, callbacks=FEW_CALLBACKS)

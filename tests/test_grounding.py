@@ -10,18 +10,22 @@ import torch
 from torch import Tensor
 
 from clin_jepa.batch import HourlyValues
-from clin_jepa.grounding import GroundingHeads, means_to_come
+from clin_jepa.grounding import GroundingConfig, GroundingHeads, means_to_come
 from tests.test_curriculum_equality import fit_shipped_phase, trained_state
 from tests.training_runs import PHASES, Run, clinjepa, curriculum, differences, differs, merged
 
 NAN = float("nan")
-GROUNDED: dict[str, Any] = {"model": {"horizon": 3, "grounding": {"ahead": 1.0, "present": 1.0, "horizons": [2, 6]}}}
+GROUNDED: dict[str, Any] = {"model": {"horizon": 3, "grounding": {"ahead": 1.0, "present": 1.0, "outlook": 0.5, "horizons": [2, 6]}}}
 TUNING = {"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": 3}}
 
 
-def silent_heads() -> GroundingHeads:
+def new_heads(ahead: float = 1.0, present: float = 1.0, outlook: float = 0.0) -> GroundingHeads:
+    return GroundingHeads(4, 3, ["a", "b"], GroundingConfig(ahead, present, outlook, [1, 2]))
+
+
+def silent_heads(ahead: float = 1.0, present: float = 1.0, outlook: float = 0.0) -> GroundingHeads:
     """Heads that read 0 whatever they see: errors are the absolute values."""
-    heads = GroundingHeads(4, 3, ["a", "b"], [1, 2])
+    heads = new_heads(ahead, present, outlook)
     for parameter in heads.parameters():
         torch.nn.init.zeros_(parameter)
     return heads
@@ -48,13 +52,18 @@ def test_the_loss_by_hand() -> None:
 
     assert silent_heads()(*latents, values, mask_BT).item() == pytest.approx(static + own + next_hour + two_hours)
     assert silent_heads()(*latents[:2], None, values, mask_BT).item() == pytest.approx(static + own)
-    ahead = silent_heads()(*latents, values, mask_BT, present=0.5).item()
-    assert ahead == pytest.approx(0.5 * (static + own) + next_hour + two_hours)
+    half = silent_heads(present=0.5)(*latents, values, mask_BT).item()
+    assert half == pytest.approx(0.5 * (static + own) + next_hour + two_hours)
+    # A latent's outlook is over the longest horizon, and needs no predictor.
+    outlook = silent_heads(ahead=0.0, present=0.0, outlook=0.5)(*latents[:2], None, values, mask_BT).item()
+    assert outlook == pytest.approx(0.5 * (static + two_hours))
+    every = silent_heads(ahead=2.0, present=1.0, outlook=0.5)(*latents, values, mask_BT).item()
+    assert every == pytest.approx(1.5 * static + own + 0.5 * two_hours + 2 * (next_hour + two_hours))
 
 
 def test_parts_of_a_step_add_up_to_its_mean() -> None:
     latents, values, mask_BT = example()
-    heads = GroundingHeads(4, 3, ["a", "b"], [1, 2])
+    heads = new_heads(outlook=0.5)
     latents = tuple(torch.randn_like(part) for part in latents)  # type: ignore[assignment]
     parts = [
         heads(*(part[row : row + 1] for part in latents), replace(values, value_BTV=values.value_BTV[row : row + 1],
@@ -65,15 +74,22 @@ def test_parts_of_a_step_add_up_to_its_mean() -> None:
     torch.testing.assert_close(torch.stack(parts).sum(), heads(*latents, values, mask_BT))
 
 
-def test_what_is_not_known_gives_no_gradient() -> None:
+@pytest.mark.parametrize(
+    ("heads", "known", "unknown"),
+    [
+        (new_heads(), [(0, 0), (0, 2), (1, 0), (1, 1)], [(0, 1), (1, 2)]),
+        # Nothing is to come after a stay's last hour.
+        (new_heads(present=0.0, outlook=1.0), [(0, 0), (0, 1), (1, 0)], [(0, 2), (1, 1), (1, 2)]),
+    ],
+)
+def test_what_is_not_known_gives_no_gradient(heads: GroundingHeads, known: list[tuple[int, int]], unknown: list[tuple[int, int]]) -> None:
     latents, values, mask_BT = example()
-    heads = GroundingHeads(4, 3, ["a", "b"], [1, 2])
     state_BTD = latents[1].clone().requires_grad_()
     heads(latents[0], state_BTD, None, values, mask_BT).backward()
 
     assert state_BTD.grad is not None and state_BTD.grad.isfinite().all()
-    assert state_BTD.grad[0, 1].abs().max() == 0 and state_BTD.grad[1, 2].abs().max() == 0
-    assert state_BTD.grad[0, 0].abs().max() > 0
+    assert all(state_BTD.grad[place].abs().max() > 0 for place in known)
+    assert all(state_BTD.grad[place].abs().max() == 0 for place in unknown)
 
 
 def test_means_to_come_see_neither_the_hour_itself_nor_what_was_before() -> None:
@@ -108,7 +124,7 @@ def test_grounded_in_the_hours_to_come_alone_the_encoder_is_trained_by_them_and_
     small_store_path: Path, tmp_path: Path, grounded: Run
 ) -> None:
     ahead = Run(small_store_path, tmp_path / "ahead")
-    over = {"model": {"grounding": {"present": 0.0}, "optimization": {"weight_decay": 0.0}}}
+    over = {"model": {"grounding": {"present": 0.0, "outlook": 0.0}, "optimization": {"weight_decay": 0.0}}}
     assert ahead.fit(curriculum(3, 4, 5), over=merged(GROUNDED, over)) == 0
 
     assert differs(ahead.weights("phase2", "encoder."), grounded.weights("phase2", "encoder."))
@@ -153,6 +169,7 @@ def test_next_token_tuning_trains_the_heads_of_latents_which_the_curriculum_take
     learned, taken = tuned.weights("phase0", "grounding."), run.weights("last", "grounding.")
     for name, value in taken.items():
         assert torch.equal(value, learned[name]) == ("future" not in name)
+    assert any("outlook" in name for name in taken)
 
 
 def test_a_run_without_grounding_starts_from_a_grounded_encoder_and_the_other_way_round(
@@ -171,7 +188,9 @@ def test_a_grounded_run_is_evaluated(grounded: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("words", "said"), [
     (("--model.grounding.ahead", "-1"), "weights must not be negative"),
     (("--model.grounding.present", "-0.1"), "weights must not be negative"),
+    (("--model.grounding.outlook", "-2"), "weights must not be negative"),
     (("--model.grounding.horizons", "[0]"), "horizons are hours from 1 on"),
+    (("--model.grounding.horizons", "[]"), "at least one"),
 ])  # fmt: skip
 def test_numbers_out_of_range_are_refused(run: Run, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str) -> None:
     assert run.fit(curriculum(), *words, over=GROUNDED) != 0

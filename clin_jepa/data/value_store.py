@@ -93,8 +93,8 @@ def _build(store: TrajectoryStore, folder: Path) -> None:
     known = _known_variables(store, trained["stay_id"])
     if known.is_empty():
         raise InputError(
-            f"{store.path}: no number of a training stay is in the table of values: set --model.grounding.ahead and "
-            "--model.grounding.present to 0, or give another store"
+            f"{store.path}: no number of a training stay is in the table of values: set --model.grounding.ahead, "
+            "present and outlook to 0, or give another store"
         )
     columns = known.with_row_index("column").with_columns(pl.col("column").cast(pl.UInt16))
     # A file at a time: each holds whole stays, and the values of a large store are many.

@@ -62,7 +62,7 @@ def _heads(module: ClinJEPA, latent_dim: int) -> int:
     if not module.grounding_config.is_on:
         return 0
     with torch.device("meta"):
-        heads = GroundingHeads(latent_dim, module.predictor_config.width, module.variables, module.grounding_config.horizons)
+        heads = GroundingHeads(latent_dim, module.predictor_config.width, module.variables, module.grounding_config)
     return sum(p.numel() for p in heads.parameters())
 
 

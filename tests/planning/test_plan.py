@@ -126,7 +126,7 @@ def test_grounding_heads_count_with_the_predictor() -> None:
     predictor = PredictorConfig(layers=1, width=32, heads=2, feed_forward=64)
     encoder = EncoderConfig(vocab_size=2048)
     plain, grounded = (
-        ClinJEPA(encoder, predictor, grounding=GroundingConfig(ahead=weight, horizons=[6, 24]), variables=["a", "b", "c"])
+        ClinJEPA(encoder, predictor, grounding=GroundingConfig(ahead=weight, outlook=weight, horizons=[6, 24]), variables=["a", "b", "c"])
         for weight in (0.0, 1.0)
     )
     shape = meta_encoder(encoder)
