@@ -11,8 +11,10 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from benchmarks.code_commit import code_commit
 from clin_jepa.atomic_file import write_atomically
@@ -20,6 +22,7 @@ from clin_jepa.cli import main as clinjepa
 from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.evaluation.arms import draw_subjects, figures_of_run
 from clin_jepa.evaluation.compare import measured_run
+from clin_jepa.evaluation.predictions_file import read_predictions
 from data_pipelines.extract import extract
 from study.design import (
     CANDIDATES,
@@ -35,8 +38,17 @@ from study.design import (
     Arm,
     StudyData,
 )
-from study.design_digest import ENCODER, TUNING, design_of_run, design_of_tuning
-from study.results import RESULTS, read_about, reported_probe, save_baselines, save_figures
+from study.design_digest import ENCODER, design_of_result, design_of_run, design_of_tuning
+from study.folds import pooled
+from study.results import (
+    RESULTS,
+    baseline_figures,
+    counts_by_task,
+    mean_aurocs_of_reported_probe,
+    read_about,
+    save_failure,
+    save_figures,
+)
 from study.store_view import fold_of_stays, sampled_stays, with_validation_stays, write_view
 from study.write_up import write_up
 
@@ -59,13 +71,13 @@ def main() -> None:
     parser.add_argument("--without_baselines", action="store_true", help="leave the baselines to a later call")
     parser.add_argument("--write_up_only", action="store_true", help="train nothing")
     given = parser.parse_args()
-    end = time.monotonic() + 60 * given.minutes
+    end, failed = time.monotonic() + 60 * given.minutes, 0
     for arm, seed in _runs(given.validation, given.arms, given.seeds):
         for data in VALIDATION if given.validation else DATA:
-            for fold in range(data.folds):
-                if data.name in given.data and time.monotonic() < end and not given.write_up_only:
-                    _measure(data, fold, arm, seed, arm == REFERENCE and seed == SEEDS[0] and not given.without_baselines)
+            if data.name in given.data and time.monotonic() < end and not given.write_up_only:
+                failed += not _measure(data, arm, seed, arm == REFERENCE and seed == SEEDS[0] and not given.without_baselines)
     write_up()
+    raise SystemExit(1 if failed else 0)
 
 
 def _runs(validation: bool, named: list[str], seeds: list[int]) -> Iterator[tuple[Arm, int]]:
@@ -76,32 +88,51 @@ def _runs(validation: bool, named: list[str], seeds: list[int]) -> Iterator[tupl
             yield arm, seed
 
 
-def _measure(data: StudyData, fold: int, arm: Arm, seed: int, with_baselines: bool) -> None:
-    name = f"{data.name}_fold{fold}" if data.folds > 1 else data.name
-    figures, baselines = RESULTS / name / f"{arm.name}_seed{seed}.npz", RESULTS / name / "baselines.npz"
-    design = design_of_run(data, name, arm, seed)
-    if all(read_about(path).get("design") == design for path in ([figures, baselines] if with_baselines else [figures])):
-        return
-    store, began, run = _store(data, fold, name), time.monotonic(), _RUNS / name / f"{arm.name}_seed{seed}"
+def _measure(data: StudyData, arm: Arm, seed: int, with_baselines: bool) -> bool:
+    """Train and evaluate an arm where that was not done yet; whether there are figures of it then. Others go on where one fails."""
+    figures, baselines = RESULTS / data.name / f"{arm.name}_seed{seed}.npz", RESULTS / data.name / "baselines.npz"
+    names = [f"{data.name}_fold{fold}" for fold in range(data.folds)] if data.folds > 1 else [data.name]
+    about: dict[str, Any] = {"design": design_of_result(data, names, arm, seed), "commit": code_commit(_OWN_PAGES)}
+    if all(read_about(path).get("design") == about["design"] for path in ([figures, baselines] if with_baselines else [figures])):
+        return True
+    began = time.monotonic()
+    try:
+        stores = [_store(data, fold, name) for fold, name in enumerate(names)]
+        runs = [_evaluated(data, name, store, arm, seed, with_baselines) for name, store in zip(names, stores, strict=True)]
+    except _CommandError as error:
+        save_failure(figures, str(error), about)
+        print(f"{data.name}: {arm.name}, seed {seed} failed: {error}", flush=True)
+        return False
+    measured, draws = pooled([measured_run(arm.name, run) for run in runs]), draw_subjects(stores[0].stays, DRAWS, seed=0)
+    predictions = pl.concat([read_predictions(run / "evaluation" / "predictions.parquet") for run in runs])
+    of_arm = figures_of_run(measured, draws) | mean_aurocs_of_reported_probe(predictions, draws)
+    save_figures(figures, of_arm, about | {"counts": counts_by_task(predictions)})
+    if with_baselines:
+        save_figures(baselines, baseline_figures(predictions, measured.displacements, draws), about)
+    print(f"{data.name}: {arm.name}, seed {seed}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
+    return True
+
+
+def _evaluated(data: StudyData, name: str, store: TrajectoryStore, arm: Arm, seed: int, with_baselines: bool) -> Path:
+    """The folder of a run that is trained and evaluated."""
+    run, design = _RUNS / name / f"{arm.name}_seed{seed}", design_of_run(data, name, arm, seed)
     log = run.parent / "log.txt"
     if not _is_of(run, design):
         _train(data, name, store, arm, seed, run, log)
         _sign(run, design)
     measured = ("--context_hours", data.context_hours, "--horizon_hours", data.horizon_hours, "--other_contexts", "[]", "--draws", DRAWS)
+    # The windows of all folds are measured together, however few one has.
+    fewest = ("--minimum_windows", 1) if data.folds > 1 else ()
     # What no table of the study shows is not measured again for each arm.
     left_out = () if with_baselines else ("--baselines", "none", "--decoders", "false", "--tuned_encoder", "false")
-    _run(log, "evaluate", "--run", run, "--store", store.path, *measured, *left_out)
-    draws, about = draw_subjects(store.stays, DRAWS, seed=0), {"design": design, "commit": code_commit(_OWN_PAGES)}
-    save_figures(figures, figures_of_run(measured_run(arm.name, run), draws) | reported_probe(run, draws), about)
-    if with_baselines:
-        save_baselines(baselines, run, draws, about)
+    _run(log, "evaluate", "--run", run, "--store", store.path, *measured, *fewest, *left_out)
     shutil.rmtree(run / "latents", ignore_errors=True)
-    print(f"{name}: {arm.name}, seed {seed}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
+    return run
 
 
 def _train(data: StudyData, name: str, store: TrajectoryStore, arm: Arm, seed: int, run: Path, log: Path) -> None:
     unlike = (f"_present_{arm.tuned_present:g}" if arm.tuned_present else "") + (f"_steps_{arm.tuned_steps}" if arm.tuned_steps else "")
-    tuned = run.parent / f"next_token{unlike}_seed{seed}"
+    tuned = run.parent / f"{Path(arm.tuning_config).stem}{unlike}_seed{seed}"
     common = ("--config", ENCODER, "--data.store", store.path, "--seed_everything", seed, "--overwrite", "true", *TRAINING)
     design = design_of_tuning(data, name, arm, seed)
     if not _is_of(tuned, design):
@@ -109,7 +140,7 @@ def _train(data: StudyData, name: str, store: TrajectoryStore, arm: Arm, seed: i
             [{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": arm.tuned_steps or data.next_token_steps}}]
         )
         over = ("--model.optimization.encoder_lr", NEXT_TOKEN_RATE, "--model.grounding.present", arm.tuned_present)
-        _run(log, "fit", "--config", TUNING, *common, "--run", tuned, "--trainer.callbacks", phase, *over)
+        _run(log, "fit", "--config", arm.tuning_config, *common, "--run", tuned, "--trainer.callbacks", phase, *over)
         _sign(tuned, design)
     weights = ("--model.encoder.weights", tuned / "checkpoints" / "phase0.ckpt", "--model.optimization.total_steps", data.steps)
     reference = run.parent / f"{REFERENCE.name}_seed{seed}"
@@ -140,12 +171,18 @@ def _store(data: StudyData, fold: int, name: str) -> TrajectoryStore:
     return write_view(store, view, with_validation_stays(store, chosen, data.stays["held_out"], seed=1) if data.validation else chosen)
 
 
+class _CommandError(Exception):
+    """A clinjepa command did not end well; the message says why."""
+
+
 def _run(log: Path, *words: object) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
         code = clinjepa([str(word) for word in words])
     if code:
-        raise SystemExit(f"clinjepa {' '.join(map(str, words))} ended with {code}: see {log}")
+        said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if ": error: " in line]
+        reason = said[-1].partition(": error: ")[2] if said else f"exit code {code}"
+        raise _CommandError(f"clinjepa {words[0]}: {reason} (see {log})")
 
 
 if __name__ == "__main__":

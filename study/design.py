@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 PUBLISHED, DEFAULT = "curriculum_published.yaml", "curriculum.yaml"
+# Next-token tuning that comes before them.
+PUBLISHED_TUNING, DEFAULT_TUNING = "sft_published.yaml", "sft.yaml"
 
 
 @dataclass(frozen=True)
@@ -15,16 +17,23 @@ class Arm:
         base: The curriculum that it is an arm of.
         config: Of ``configs/ablations``.
         shares: The phase up to which it does as the reference does, and whose checkpoint it goes on from: that gives the same weights.
-        tuned_present: Weight of ``--model.grounding.present`` in next-token tuning; arms with the same tuning share it.
-        tuned_steps: Steps of next-token tuning, in place of the data set's.
+        tuning: Config of next-token tuning, in place of the one that comes before the base; arms with the same tuning share it.
+        tuned_present: Weight of ``--model.grounding.present`` in it.
+        tuned_steps: Steps of it, in place of the data set's.
     """
 
     name: str
     base: str
     config: str
     shares: int | None = None
+    tuning: str | None = None
     tuned_present: float = 0.0
     tuned_steps: int | None = None
+
+    @property
+    def tuning_config(self) -> str:
+        """Config of its next-token tuning."""
+        return self.tuning or (PUBLISHED_TUNING if self.base == PUBLISHED else DEFAULT_TUNING)
 
 
 REFERENCE = Arm("published", PUBLISHED, "full")
@@ -57,8 +66,9 @@ CANDIDATES = (
     RECOMMENDED,
     Arm("default_horizon_2", DEFAULT, "horizon_2"),
     Arm("default_no_grounding", DEFAULT, "no_grounding"),
-    Arm("default_tuned_with_numbers", DEFAULT, "full", tuned_present=1.0),
-    Arm("default_tuned_lightly", DEFAULT, "full", tuned_present=0.15),
+    Arm("default_no_outlook", DEFAULT, "no_outlook", tuning=PUBLISHED_TUNING),
+    Arm("default_outlook_in_tuning", DEFAULT, "no_outlook"),
+    Arm("default_tuned_with_numbers", DEFAULT, "no_outlook", tuning=PUBLISHED_TUNING, tuned_present=1.0),
     Arm("default_tuned_longer", DEFAULT, "full", tuned_steps=1600),
     Arm("default_chained", DEFAULT, "chained"),
     Arm("default_sigreg", DEFAULT, "sigreg"),
@@ -84,7 +94,8 @@ class StudyData:
         source: As ``clinjepa extract --source`` takes it.
         folder: Below ``CLINJEPA_DATA``.
         stays: Most stays of each split; None takes all. Drawn by subject, with a fixed seed.
-        folds: Cross-validation: each fold holds out another part of the subjects. 1 keeps the store's own split.
+        folds: Cross-validation: each fold holds out another part of the subjects, and the rows of all are measured together. 1 keeps the
+            store's own split.
         context_hours: True hours before a forecast.
         horizon_hours: Hours of it.
         next_token_steps: Optimizer steps of next-token tuning, which arms with the same seed share.

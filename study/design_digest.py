@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import MISSING, asdict, fields
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 from clin_jepa.shipped_configs import config_folder
 from study.design import DRAWS, NEXT_TOKEN_RATE, PUBLISHED, TRAINING, Arm, StudyData
 
-ENCODER, TUNING = "encoder/tiny.yaml", "sft.yaml"
+ENCODER = "encoder/tiny.yaml"
 
 
 def design_of_tuning(data: StudyData, name: str, arm: Arm, seed: int) -> str:
@@ -25,9 +26,8 @@ def design_of_tuning(data: StudyData, name: str, arm: Arm, seed: int) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    return _digest(
-        asdict(data), name, arm.tuned_present, arm.tuned_steps, seed, NEXT_TOKEN_RATE, TRAINING, _config(ENCODER), _config(TUNING)
-    )
+    configs = _config(ENCODER), _config(arm.tuning_config)
+    return _digest(asdict(data), name, arm.tuned_present, arm.tuned_steps, seed, NEXT_TOKEN_RATE, TRAINING, *configs)
 
 
 def design_of_run(data: StudyData, name: str, arm: Arm, seed: int) -> str:
@@ -45,6 +45,12 @@ def design_of_run(data: StudyData, name: str, arm: Arm, seed: int) -> str:
     configs = [_config(name) for name in (arm.base, f"ablations/{arm.config}.yaml")]
     shared = None if arm.shares is None else [_config(PUBLISHED), _config("ablations/full.yaml")]
     return _digest(design_of_tuning(data, name, arm, seed), _chosen(arm), configs, shared, DRAWS)
+
+
+def design_of_result(data: StudyData, names: Sequence[str], arm: Arm, seed: int) -> str:
+    """Digest of what a result depends on: that of its run, or of the runs of all folds; arguments as of `design_of_run`, a name a fold."""
+    designs = [design_of_run(data, name, arm, seed) for name in names]
+    return designs[0] if len(designs) == 1 else _digest(designs)
 
 
 def _config(name: str) -> Any:

@@ -9,29 +9,32 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from clin_jepa.atomic_file import replacing
-from clin_jepa.evaluation.arms import Draws, aurocs
-from clin_jepa.evaluation.predictions_file import read_predictions
-from clin_jepa.evaluation.risk_models import BASELINES, REPORTED_PROBE
+from clin_jepa.atomic_file import replacing, write_atomically
+from clin_jepa.evaluation.arms import Draws, aurocs, displacement_figures
+from clin_jepa.evaluation.risk_models import BACKBONE, BASELINES, REPORTED_PROBE
 
 RESULTS = Path(__file__).parent / "results"
+# Of whose displacements there is a ratio too, by their column.
+RAW_NUMBERS = "raw numbers"
+UNTRAINED = {RAW_NUMBERS: "distance_raw", "encoder before the curriculum": "distance_tuned"}
 
 Floats = NDArray[np.float64]
 _ABOUT = "about"
 
 
-def save_figures(path: Path, figures: Mapping[str, Floats], about: Mapping[str, str]) -> None:
+def save_figures(path: Path, figures: Mapping[str, Floats], about: Mapping[str, Any]) -> None:
     """Write the figures of one run.
 
     Args:
         path: The file.
         figures: By name, ``[1 + R]``: the figure itself, then its value in every draw.
-        about: Design and commit that they were made with.
+        about: Design and commit that they were made with, and what else JSON holds.
     """
     with replacing(path) as partial, partial.open("wb") as file:
         kept: dict[str, Any] = {name: value_R.astype(np.float32) for name, value_R in figures.items()}
         kept[_ABOUT] = np.array(json.dumps(dict(about)))
         np.savez_compressed(file, **kept)
+    _failure(path).unlink(missing_ok=True)
 
 
 def read_figures(path: Path) -> dict[str, Floats]:
@@ -40,26 +43,64 @@ def read_figures(path: Path) -> dict[str, Floats]:
         return {name: content[name].astype(np.float64) for name in content.files if name != _ABOUT}
 
 
-def read_about(path: Path) -> dict[str, str]:
-    """Read the design and the commit of figures; empty where there is no such file, or where it names none."""
+def read_about(path: Path) -> dict[str, Any]:
+    """Read what was written about figures; empty where there is no such file, or nothing in it."""
     if not path.is_file():
         return {}
     with np.load(path) as content:
         return dict(json.loads(str(content[_ABOUT]))) if _ABOUT in content.files else {}
 
 
-def reported_probe(run: Path, draws: Draws) -> dict[str, Floats]:
+def save_failure(path: Path, reason: str, about: Mapping[str, str]) -> None:
+    """Write beside where the figures of a run would be why there are none; with figures it goes.
+
+    Args:
+        path: Of the figures.
+        reason: In a sentence.
+        about: Design and commit.
+    """
+    write_atomically(_failure(path), json.dumps({**about, "reason": reason}, indent=1) + "\n")
+
+
+def failures(folder: Path) -> dict[str, str]:
+    """Why runs of a data set have no figures, by ``ARM_seedN``."""
+    found = sorted(folder.glob("*.failed.json"))
+    return {path.name.removesuffix(".failed.json"): json.loads(path.read_text(encoding="utf-8"))["reason"] for path in found}
+
+
+def counts_by_task(predictions: pl.DataFrame) -> dict[str, list[int]]:
+    """Rows and events of each task, of the backbone's predictions."""
+    counted = predictions.filter(pl.col("model") == BACKBONE).group_by("task").agg(pl.len(), pl.col("label").sum().alias("events"))
+    return {task: [rows, events] for task, rows, events in sorted(counted.iter_rows())}
+
+
+def mean_aurocs_of_reported_probe(predictions: pl.DataFrame, draws: Draws) -> dict[str, Floats]:
     """Mean AUROCs of the probe as published, on the latents of a run; its other figures are as with any probe."""
-    table = read_predictions(run / "evaluation" / "predictions.parquet").filter(pl.col("model") == REPORTED_PROBE)
+    table = predictions.filter(pl.col("model") == REPORTED_PROBE)
     return {f"{name}, reported probe": value_R for name, value_R in aurocs(table, draws).items() if name.startswith("mean")}
 
 
-def save_baselines(path: Path, run: Path, draws: Draws, about: Mapping[str, str]) -> None:
-    """Write the AUROCs of all baselines that a run was evaluated with, under ``model / figure``."""
-    table = read_predictions(run / "evaluation" / "predictions.parquet").filter(pl.col("model").is_in(BASELINES))
+def baseline_figures(predictions: pl.DataFrame, displacements: pl.DataFrame, draws: Draws) -> dict[str, Floats]:
+    """What arms are held against, ``[1 + R]`` each, under ``model / figure``.
+
+    AUROCs of the baselines that a run was evaluated with, and displacement ratios of `UNTRAINED`.
+
+    Args:
+        predictions: Of all models.
+        displacements: As in ``displacements.parquet``.
+        draws: Of the subjects.
+    """
+    table = predictions.filter(pl.col("model").is_in(BASELINES))
     found = {
         f"{model} / {name}": value_R
         for (model,), part in table.group_by("model", maintain_order=True)
         for name, value_R in aurocs(part, draws).items()
     }
-    save_figures(path, found, about)
+    for model, column in UNTRAINED.items():
+        known = displacements.drop_nulls(column)
+        found |= {f"{model} / {name}": value_R for name, value_R in displacement_figures(known, draws, column).items()}
+    return found
+
+
+def _failure(path: Path) -> Path:
+    return path.with_suffix(".failed.json")

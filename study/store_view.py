@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,15 +16,18 @@ _TABLES = ("hours", "values", "labels")
 
 
 def write_view(store: TrajectoryStore, output: Path, split_of_stay: Mapping[int, str]) -> TrajectoryStore:
-    """Write the stays named, each in the split named; a view that is there already is kept.
+    """Write the stays named, each in the split named; a view that is there already is kept, unless it is of others.
 
     Args:
         store: The whole store.
         output: Folder of the view.
         split_of_stay: Split by stay.
     """
-    if (output / "dataset.json").is_file():
+    named = hashlib.sha256(repr(sorted(split_of_stay.items())).encode()).hexdigest()
+    content_hash = hashlib.sha256(f"{store.fingerprint} {named}".encode()).hexdigest()
+    if (output / "dataset.json").is_file() and TrajectoryStore(output).fingerprint == content_hash:
         return TrajectoryStore(output)
+    shutil.rmtree(output, ignore_errors=True)
     chosen = pl.DataFrame({"stay_id": list(split_of_stay), "split": list(split_of_stay.values())})
     output.mkdir(parents=True, exist_ok=True)
     store.stays.drop("split").join(chosen, on="stay_id").select(store.stays.columns).sort("stay_id").write_parquet(output / "stays.parquet")
@@ -34,8 +38,7 @@ def write_view(store: TrajectoryStore, output: Path, split_of_stay: Mapping[int,
         )
         keys = ["task", "stay_id", "hour"] if table == "labels" else ["stay_id", "hour"]
         rows.sort(keys, maintain_order=True).sink_parquet(output / table / "00000.parquet")
-    named = hashlib.sha256(repr(sorted(split_of_stay.items())).encode()).hexdigest()
-    about = {**store.dataset, "content_hash": hashlib.sha256(f"{store.fingerprint} {named}".encode()).hexdigest()}
+    about = {**store.dataset, "content_hash": content_hash}
     write_atomically(output / "dataset.json", json.dumps(about, indent=2) + "\n")  # last: with it the view is whole
     return TrajectoryStore(output)
 
@@ -81,7 +84,7 @@ def _drawn_by_subject(stays: pl.DataFrame, count: int, seed: int) -> list[int]:
 
 
 def fold_of_stays(store: TrajectoryStore, folds: int, fold: int, seed: int) -> dict[int, str]:
-    """All stays, a part of the subjects held out; of the others an eighth tunes. Parts are stratified by hospital death.
+    """All stays, a part of the subjects held out; of the others a quarter tunes. Parts are stratified by hospital death.
 
     Args:
         store: The store.
@@ -97,7 +100,7 @@ def fold_of_stays(store: TrajectoryStore, folds: int, fold: int, seed: int) -> d
             part[subject] = place % folds
             place += 1
     rest = [subject for subject, number in part.items() if number != fold]
-    tuning = set(rest[:: max(len(rest) // max(len(rest) // 8, 1), 1)])
+    tuning = set(rest[::4])  # of the dead, who come first, as of the others
     return {
         stay: "held_out" if part[subject] == fold else "tuning" if subject in tuning else "train"
         for stay, subject in store.stays.select("stay_id", "subject_id").iter_rows()

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from clin_jepa.atomic_file import write_atomically
 from clin_jepa.evaluation.arms import arms_report, figure_report, mean_over_seeds
 from clin_jepa.evaluation.bootstrap import interval
+from clin_jepa.evaluation.risk_models import BASELINES
+from clin_jepa.evaluation.weighted import number_or_none
 from study.design import CANDIDATES, DATA, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
 from study.forest_plot import draw_forest
-from study.results import RESULTS, read_about, read_figures
+from study.results import RAW_NUMBERS, RESULTS, failures, read_about, read_figures
 
 PAGE = Path(__file__).parent.parent / "docs" / "study_tables.md"
 
@@ -26,7 +28,9 @@ def write_up(data: Iterable[StudyData] = DATA, validation: Iterable[StudyData] =
     figures: dict[str, Any] = {}
     about = (
         "Made by `make study`. A figure is the mean over an arm's seeds, with its 95 % interval over subjects; `seeds` is the standard "
-        "deviation over seeds. A difference is bold where its interval excludes 0; many are shown, and by chance alone one in twenty does."
+        "deviation over seeds. A difference is of the seeds that both arms have, and bold where its interval excludes 0. The interval says "
+        "how these trainings do on other patients: what another seed would change is not in it. Many are shown, and by chance alone one in "
+        "twenty excludes 0."
     )
     parts = [f"# The study: tables\n\n{about}\n"]
     parts += _sections(data, figures)
@@ -42,22 +46,22 @@ def _sections(data: Iterable[StudyData], figures: dict[str, Any]) -> list[str]:
     """The tables of each data set that has results; adds its figures."""
     parts: list[str] = []
     for each in data:
-        names = [f"{each.name}_fold{fold}" for fold in range(each.folds)] if each.folds > 1 else [each.name]
-        found = [_of_data_set(name) for name in names]
-        by_arm = _over_folds(found)
+        folder = RESULTS / each.name
+        by_arm = _of_data_set(folder)
         if REFERENCE.name not in by_arm:
             continue
         report = arms_report(by_arm, REFERENCE.name)
-        baselines = _mean_of(
-            [read_figures(RESULTS / name / "baselines.npz") for name in names if (RESULTS / name / "baselines.npz").is_file()]
-        )
-        commits = {arm: _commits(names, arm) for arm in report}
+        baselines = read_figures(folder / "baselines.npz") if (folder / "baselines.npz").is_file() else {}
+        commits = {arm: _commits(folder, arm) for arm in report}
         behind = minus_best_baseline(by_arm, baselines)
+        counts = read_about(folder / f"{REFERENCE.name}_seed{min(by_arm[REFERENCE.name])}.npz").get("counts", {})
         figures[each.name] = {
             "arms": {arm: {**content, "commits": commits[arm], "minus_best_baseline": behind[arm]} for arm, content in report.items()},
-            "baselines": {key: [float(value[0]), interval(value[1:])] for key, value in baselines.items()},
+            "baselines": {key: [number_or_none(value[0]), interval(value[1:])] for key, value in baselines.items()},
+            "counts": counts,
+            "failed": failures(folder),
         }
-        parts.append(_section(each, report, baselines, commits, behind))
+        parts.append(_section(each, report, baselines, commits, behind, counts))
     return parts
 
 
@@ -72,47 +76,32 @@ def minus_best_baseline(
 
     Returns:
         By arm and figure: ``baseline``, the one with the highest value, ``value`` and ``ci95`` of the difference. Its interval is that of
-        this baseline: that the best of several was taken is not in it.
+        this baseline: that the best of several was taken is not in it. Displacement ratios are held against those of the raw numbers.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {arm: {} for arm in by_arm}
     for arm, of_seeds in by_arm.items():
         for figure, value_R in mean_over_seeds(list(of_seeds.values())).items():
-            of_models = {key.partition(" / ")[0]: drawn_R for key, drawn_R in baselines.items() if key.partition(" / ")[2] == figure}
-            if figure.startswith("mean auroc") and of_models:
+            models = BASELINES if figure.startswith("mean auroc") else (RAW_NUMBERS,) if "displacement" in figure else ()
+            of_models = {model: baselines[f"{model} / {figure}"] for model in models if f"{model} / {figure}" in baselines}
+            if of_models:
                 best = max(of_models, key=lambda model: of_models[model][0])
                 report = figure_report({0: value_R}, {0: of_models[best]})
                 found[arm][figure] = {"baseline": best, "value": report["minus_reference"], "ci95": report["minus_reference_ci95"]}
     return found
 
 
-def _of_data_set(name: str) -> dict[str, dict[int, dict[str, Floats]]]:
+def _of_data_set(folder: Path) -> dict[str, dict[int, dict[str, Floats]]]:
     """Figures by arm and seed."""
     found: dict[str, dict[int, dict[str, Floats]]] = {}
     for arm in dict.fromkeys(arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS, *CANDIDATES)):
-        for path in sorted((RESULTS / name).glob(f"{arm}_seed*.npz")):
+        for path in sorted(folder.glob(f"{arm}_seed*.npz")):
             found.setdefault(arm, {})[int(path.stem.rpartition("_seed")[2])] = read_figures(path)
     return found
 
 
-def _over_folds(found: list[dict[str, dict[int, dict[str, Floats]]]]) -> dict[str, dict[int, dict[str, Floats]]]:
-    """Means over the folds; folds are drawn from apart, so a mean of draws is a draw of the mean.
-
-    An arm and a seed that lack a fold are left out until they have it: others could not be paired with them.
-    """
-    first = found[0]
-    finished = {arm: [seed for seed in of_seeds if all(seed in each.get(arm, {}) for each in found)] for arm, of_seeds in first.items()}
-    return {arm: {seed: _mean_of([each[arm][seed] for each in found]) for seed in seeds} for arm, seeds in finished.items() if seeds}
-
-
-def _mean_of(figures: list[dict[str, Floats]]) -> dict[str, Floats]:
-    names = dict.fromkeys(name for each in figures for name in each)
-    return {name: np.nanmean([each[name] for each in figures if name in each], axis=0) for name in names}
-
-
-def _commits(names: Iterable[str], arm: str) -> list[str]:
+def _commits(folder: Path, arm: str) -> list[str]:
     """The commits of the code that an arm's figures were made with."""
-    found = [read_about(path).get("commit", "not named") for name in names for path in sorted((RESULTS / name).glob(f"{arm}_seed*.npz"))]
-    return sorted(set(found))
+    return sorted({read_about(path).get("commit", "not named") for path in folder.glob(f"{arm}_seed*.npz")})
 
 
 def _section(
@@ -121,6 +110,7 @@ def _section(
     baselines: Mapping[str, Floats],
     commits: Mapping[str, Sequence[str]],
     behind: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    counts: Mapping[str, Sequence[int]],
 ) -> str:
     """Tables: figures of each arm, their differences to the reference and to the best baseline, and AUROCs of each task."""
     names = list(dict.fromkeys(name for content in report.values() for name in content["figures"]))
@@ -142,9 +132,13 @@ def _section(
         lines += [_row(arm, [_bold_where_clear(behind[arm].get(name), name) for name in compared]) for arm in report]
     if by_task:
         lines += ["\nAUROC of each task:\n", *_head("model", [name.removeprefix("auroc ") for name in by_task])]
+        known = [counts.get(name.removeprefix("auroc ")) for name in by_task]
+        lines += [_row("*events of rows*", ["" if count is None else f"{count[1]} of {count[0]}" for count in known])] if any(known) else []
         for arm, content in report.items():
             lines.append(_row(arm, [_value(content["figures"].get(name), name) for name in by_task]))
         lines += _baseline_rows(baselines, by_task)
+    if failed := failures(RESULTS / data.name):
+        lines += ["\nWithout figures:\n", *(f"- `{name}`: {reason}" for name, reason in failed.items())]
     return "\n".join([*lines, ""])
 
 
@@ -179,7 +173,9 @@ def _difference(figure: Mapping[str, Any] | None, name: str) -> str:
     """An arm's minus the reference's."""
     if figure is None or figure["minus_reference"] is None:
         return "-"
-    return _bold_where_clear({"value": figure["minus_reference"], "ci95": figure["minus_reference_ci95"]}, name)
+    spread = figure["minus_reference_seed_std"]
+    seeds = "" if spread is None else f"; seeds {_shown(spread, _form(name).lstrip('+'))}"
+    return _bold_where_clear({"value": figure["minus_reference"], "ci95": figure["minus_reference_ci95"]}, name) + seeds
 
 
 def _bold_where_clear(difference: Mapping[str, Any] | None, name: str) -> str:

@@ -11,6 +11,7 @@ import yaml
 
 from clin_jepa.callbacks import EMAAlignment
 from clin_jepa.callbacks.phase_chain import PhaseChain
+from clin_jepa.grounding import GroundingConfig
 from clin_jepa.shipped_configs import config_folder
 from tests.training_runs import STARTS, Run, clinjepa, curriculum, merged, phase, phases_finished, write_config
 
@@ -66,6 +67,7 @@ EXPECTED: dict[str, Callbacks] = {
     "phase4.yaml": [sync(start=0.7)],
     "phase5.yaml": [finalization(start=0.7)],
     "sft.yaml": [tuning(2000)],
+    "sft_published.yaml": [tuning(2000)],
     "demo.yaml": [warmup(120), joint(120, 0.9), alignment(40, 0.9), sync(), finalization(240)],
     "demo_sft.yaml": [tuning(60)],
 }
@@ -86,7 +88,8 @@ EXPECTED_ARMS: dict[str, tuple[Callbacks, dict[str, Any]]] = {
     "sigreg": (FULL, {"anti_collapse": {"kind": "sigreg"}}),
     "layer_norm": (FULL, {"normalize_latents": True}),
     "residual": (FULL, {"predictor": {"residual": True}}),
-    "no_grounding": (FULL, {"grounding": {"ahead": 0.0, "present": 0.0}}),
+    "no_grounding": (FULL, {"grounding": {"ahead": 0.0, "present": 0.0, "outlook": 0.0}}),
+    "no_outlook": (FULL, {"grounding": {"outlook": 0.0}}),
     "horizon_2": (FULL, {"horizon": 2}),
 }
 
@@ -245,11 +248,20 @@ def test_the_published_curriculum_is_the_default_without_grounding_and_with_shor
     published, default = resolved(capsys, "curriculum_published.yaml"), resolved(capsys, "curriculum.yaml")
 
     assert published["run"] != default["run"]
-    assert published["model"]["grounding"]["ahead"] == published["model"]["grounding"]["present"] == 0
+    assert not GroundingConfig(**published["model"]["grounding"]).is_on
     assert published["model"]["horizon"] == 2 < default["model"]["horizon"]
     for ours in ("grounding", "horizon"):
         published["model"][ours] = default["model"][ours]
     published["run"] = default["run"]
+    assert published == default
+
+
+def test_the_published_tuning_is_the_default_without_grounding(capsys: pytest.CaptureFixture[str]) -> None:
+    published, default = resolved(capsys, "sft_published.yaml"), resolved(capsys, "sft.yaml")
+
+    assert not GroundingConfig(**published["model"]["grounding"]).is_on and GroundingConfig(**default["model"]["grounding"]).is_on
+    published["model"]["grounding"], published["run"] = default["model"]["grounding"], default["run"]
+    published["data"]["values"] = default["data"]["values"]
     assert published == default
 
 
@@ -270,6 +282,7 @@ SMALL_RUNS = {
     "curriculum_published.yaml": curriculum(),
     "demo.yaml": curriculum(),
     "sft.yaml": [{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": 2}}],
+    "sft_published.yaml": [{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": 2}}],
     "demo_sft.yaml": [{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": 2}}],
     "phase1.yaml": [phase(1)],
     **{f"phase{number}.yaml": [phase(number, start=STARTS[number])] for number in range(2, 6)},
@@ -290,6 +303,7 @@ def test_every_config_trains(name: str, run: Run, in_one_go: Run, tmp_path: Path
         "curriculum_published.yaml": "12345",
         "demo.yaml": "12345",
         "sft.yaml": "0",
+        "sft_published.yaml": "0",
         "demo_sft.yaml": "0",
     }.get(name, name[5])
     assert phases_finished(run) == numbers

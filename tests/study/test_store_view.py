@@ -69,3 +69,13 @@ def test_a_view_holds_the_same_rows_of_its_stays(store: TrajectoryStore, tmp_pat
         assert mine.collect().sort(expected.columns).equals(expected.sort(expected.columns))
     hours = view.scan_hours().select("stay_id", "hour").collect()
     assert hours.equals(hours.sort("stay_id", "hour"))
+
+
+def test_a_view_of_other_stays_is_written_anew(store: TrajectoryStore, tmp_path: Path) -> None:
+    first = sampled_stays(store, {"train": 4, "held_out": 2}, seed=0)
+    other = sampled_stays(store, {"train": 6, "held_out": 1}, seed=0)
+    write_view(store, tmp_path / "view", first)
+    written = (tmp_path / "view" / "stays.parquet").stat().st_mtime_ns
+    assert write_view(store, tmp_path / "view", first).stays.height == 6
+    assert (tmp_path / "view" / "stays.parquet").stat().st_mtime_ns == written
+    assert dict(write_view(store, tmp_path / "view", other).stays.select("stay_id", "split").iter_rows()) == other
