@@ -54,8 +54,9 @@ def design_of_result(data: StudyData, names: Sequence[str], arm: Arm, seed: int)
 
 
 def _config(name: str) -> Any:
-    """Parsed, so that a comment makes no other design."""
-    return yaml.safe_load((config_folder() / name).read_text(encoding="utf-8"))
+    """Parsed, so that a comment makes no other design, and without the folder that the study replaces."""
+    settings = yaml.safe_load((config_folder() / name).read_text(encoding="utf-8"))
+    return {key: value for key, value in settings.items() if key != "run"}
 
 
 def _chosen(arm: Arm) -> dict[str, Any]:

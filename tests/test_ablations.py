@@ -41,18 +41,6 @@ STEPS: dict[str, dict[int, int]] = {
     ),
 }
 SYNCED = {name for name, steps in STEPS.items() if steps == FULL} - {"no_sync"} | {"no_warmup"}
-    "full",
-    "no_warmup",
-    "chained",
-    "chained_h8",
-    "vicreg",
-    "sigreg",
-    "layer_norm",
-    "residual",
-    "no_grounding",
-    "no_outlook",
-    "horizon_2",
-}
 
 Arm = tuple[Run, list[Step]]
 

@@ -32,7 +32,10 @@ def test_each_choice_makes_another_design(other: str) -> None:
     assert other != ALIKE
 
 
-@pytest.mark.parametrize(("old", "new", "is_same"), [("horizon: 24", "horizon: 12", False), ("# The five phases", "# Five phases", True)])
+@pytest.mark.parametrize(
+    ("old", "new", "is_same"),
+    [("horizon: 24", "horizon: 12", False), ("# The five phases", "# Five phases", True), ("run: runs/curriculum", "run: runs/x", True)],
+)
 def test_a_config_counts_by_what_it_sets(old: str, new: str, is_same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(config_folder(), tmp_path / "configs")
     config = tmp_path / "configs" / DEFAULT
