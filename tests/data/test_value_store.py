@@ -93,7 +93,7 @@ def test_a_worker_opens_the_files_again(tmp_path: Path) -> None:
 def test_a_store_without_numbers_is_refused(tmp_path: Path) -> None:
     store = write_store(tmp_path / "store", [WrittenStay(1, 3, "train"), WrittenStay(2, 3, "held_out", {"heart_rate": {0: 1.0}})])
 
-    with pytest.raises(InputError, match=r"no number of a training stay.*--model.grounding.ahead and --model.grounding.present to 0"):
+    with pytest.raises(InputError, match=r"no number of a training stay.*--model.grounding.ahead, present and outlook to 0"):
         open_value_store(store, tmp_path / "tokens")
     assert not list((tmp_path / "tokens").iterdir())
 

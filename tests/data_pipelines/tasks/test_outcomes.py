@@ -67,27 +67,28 @@ ONCE_CASES = [Case(f"{task}: {name}", stay, (task, expected)) for task, rows in 
 AT_24_HOURS = [
     Case("still there, survives", Stay(48), False),
     Case("still there, dies in the ICU", died(40), True),
-    Case("dies in hour 24", died(24.5, stay=24.5), True),
+    Case("dies in hour 24, of which a model may see all", died(24.5, stay=24.5), None),
+    Case("dies exactly at 25 hours", died(25, stay=25.5), True),
     Case("dies on the ward", died(60), False),
     Case("a stay of exactly 24 hours has no hour 24", died(24, stay=24), None),
     Case("a stay of 24 hours and a second", Stay(24 + SECOND), False),
     Case("a stay of 8 hours", died(7, stay=8), None),
-    Case("died exactly at 24 hours", died(24, stay=25), True),
+    Case("died exactly at 24 hours", died(24, stay=25), None),
     Case("died before 24 hours, left the bed later", died(23.9, stay=24.5), None),
     Case("died at home", died(100, in_hospital=False), False),
 ]
 
-# Expected: decompensation, an hour each.
+# Expected: decompensation, an hour each; a dot where it is not asked.
 EVERY_HOUR = [
     Case("survives", Stay(8), "F" * 8),
-    Case("dies in hour 30 of 31", died(30.5, stay=30.5), "F" * 6 + "T" * 25),
-    Case("dies exactly at the edge of hour 30", died(30, stay=30.5), "F" * 6 + "T" * 25),
-    Case("dies a second before the edge", died(30 - SECOND, stay=30.5), "F" * 5 + "T" * 26),
+    Case("dies in hour 30 of 31", died(30.5, stay=30.5), "F" * 6 + "T" * 24 + "."),
+    Case("dies exactly at the edge of hour 30", died(30, stay=30.5), "F" * 6 + "T" * 24 + "."),
+    Case("dies a second before the edge", died(30 - SECOND, stay=30.5), "F" * 5 + "T" * 24 + ".."),
     Case("dies after discharge, within 24 hours of the last hours", died(40.2, stay=20, in_hospital=False), "F" * 16 + "T" * 4),
     Case("dies more than 24 hours after the last hour", died(44, stay=20), "F" * 20),
     Case("dies at home long after", died(1000, stay=20, in_hospital=False), "F" * 20),
     Case("dies at discharge of a short stay", died(6, stay=6), "TTTTTT"),
-    Case("leaves the bed after death", died(26.5, stay=29), "FF" + "T" * 27),
+    Case("leaves the bed after death", died(26.5, stay=29), "FF" + "T" * 24 + "..."),
 ]
 # Expected: sepsis onset within 6 hours, an hour each; a dot where it is not asked.
 BEFORE_ONSET = [
