@@ -293,7 +293,14 @@ def test_every_config_trains(name: str, run: Run, in_one_go: Run, tmp_path: Path
     small = write_config(tmp_path / "small.yaml", SMALL_RUNS[name], {"trainer": {"limit_val_batches": 1, "val_check_interval": 2}})
     words: list[str | Path] = ["fit", "--config", name, "--config", small, "--data.store", run.store, "--run", run.folder]
     if name in {f"phase{number}.yaml" for number in range(2, 6)}:
-        words += ["--model.grounding.ahead", "0", "--model.grounding.outlook", "0", "--ckpt_path", in_one_go.checkpoint_path(f"phase{int(name[5]) - 1}")]
+        words += [
+            "--model.grounding.ahead",
+            "0",
+            "--model.grounding.outlook",
+            "0",
+            "--ckpt_path",
+            in_one_go.checkpoint_path(f"phase{int(name[5]) - 1}"),
+        ]
 
     assert clinjepa(*words) == 0
 

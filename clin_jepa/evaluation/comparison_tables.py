@@ -44,7 +44,9 @@ _FIGURES = {
     "displacement_ratio": Figure(
         "Displacement ratio", True, ".2f", "Latent displacement within a day, deteriorating over stable patients."
     ),
-    "matched_displacement_ratio": Figure("Matched displacement ratio", True, ".2f", "The same at equal counts of measurements."),
+    "matched_displacement_ratio": Figure(
+        "Matched displacement ratio", True, ".2f", "The same at an equal place in the stay and equal counts of measurements."
+    ),
     "mean auroc": Figure("Mean AUROC", True, ".3f", "Mean AUROC of the tasks that the store can tell."),
 }
 _METRICS = {

@@ -26,10 +26,11 @@ from clin_jepa.evaluation.weighted import number_or_none, quotient, weighted_mea
 from clin_jepa.evaluation.windows import EvaluationWindows
 from clin_jepa.module import ClinJEPA
 
+# All are measured, and so in the state: the set inspired oxygen fraction is a treatment.
 VARIABLES = (
-    "heart_rate", "sbp", "dbp", "mbp", "respiratory_rate", "spo2", "temperature", "ph_arterial", "po2_arterial", "pco2_arterial", "fio2",
-    "lactate", "sodium", "potassium", "chloride", "bicarbonate", "bun", "creatinine", "glucose", "hemoglobin", "wbc", "platelets",
-    "bilirubin_total", "inr", "gcs_total", "sofa", "urine_output",
+    "heart_rate", "sbp", "dbp", "mbp", "respiratory_rate", "spo2", "temperature", "ph_arterial", "po2_arterial", "pco2_arterial",
+    "fio2_gas", "lactate", "sodium", "potassium", "chloride", "bicarbonate", "bun", "creatinine", "glucose", "hemoglobin", "wbc",
+    "platelets", "bilirubin_total", "inr", "gcs_total", "sofa", "urine_output",
 )  # fmt: skip
 # Fewer measurements of a split than these, and a variable has no decoder.
 _FEWEST = {"train": 100, "tuning": 20}

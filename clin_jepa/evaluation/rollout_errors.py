@@ -90,11 +90,11 @@ def rollout_errors(
     """
     hours = split_hours(data, split)
     context, horizon = windows.context_hours, windows.horizon_hours
-    texts = _action_texts(data, hours)
+    texts, stamped = _action_texts(data, hours), bool(data.store.dataset.get("hour_stamp", True))
     errors: dict[str, list[Tensor]] = {}
     for batch in tqdm(WindowBatches(data, hours, latents, windows, batch_size), desc="roll out", unit="batch"):
         context_BCD, future_BHD = batch.state_BLD[:, :context], batch.state_BLD[:, context:]
-        scenarios = _scenarios(latents, texts, batch.stay_B, batch.start_B, context, batch.action_BLD)
+        scenarios = _scenarios(latents, texts, batch.stay_B, batch.start_B, context, batch.action_BLD, stamped)
         arms = {names.TRUE_ACTIONS: batch.action_BLD, **scenarios}
         forecasts = {
             **{arm: roll_out(module, batch.static_BD, context_BCD, actions) for arm, actions in arms.items()},
@@ -199,7 +199,13 @@ def _action_texts(data: TrajectoryDataModule, hours: SplitHours) -> list[list[st
 
 
 def _scenarios(
-    latents: StoreLatents, texts: list[list[str]], stay_B: NDArray[np.int64], start_B: NDArray[np.int64], context: int, action_BLD: Tensor
+    latents: StoreLatents,
+    texts: list[list[str]],
+    stay_B: NDArray[np.int64],
+    start_B: NDArray[np.int64],
+    context: int,
+    action_BLD: Tensor,
+    stamped: bool,
 ) -> dict[str, Tensor]:
     """Actions of the two other arms: true within the context, a scenario after it."""
     ahead = action_BLD.shape[1] - context
@@ -207,8 +213,8 @@ def _scenarios(
     none: list[str] = []
     for stay, start in zip(stay_B.tolist(), start_B.tolist(), strict=True):
         hours = range(start + context, start + context + ahead)
-        kept += last_action_kept(texts[stay][start + context - 1], hours)
-        none += no_action(hours)
+        kept += last_action_kept(texts[stay][start + context - 1], hours, stamped)
+        none += no_action(hours, stamped)
     scenarios = {}
     for arm, arm_texts in ((names.LAST_ACTION, kept), (names.NO_ACTION, none)):
         future_BHD = latents.of_new_texts(arm_texts).view(len(stay_B), ahead, -1) if ahead else action_BLD[:, context:]
