@@ -47,8 +47,6 @@ _FIGURES = {
     "matched_displacement_ratio": Figure(
         "Matched displacement ratio", True, ".2f", "The same at an equal place in the stay and equal counts of measurements."
     ),
-        "Matched displacement ratio", True, ".2f", "The same at an equal place in the stay and equal counts of measurements."
-    ),
     "mean auroc": Figure("Mean AUROC", True, ".3f", "Mean AUROC of the tasks that the store can tell."),
 }
 _METRICS = {
