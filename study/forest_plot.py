@@ -13,11 +13,22 @@ from clin_jepa.atomic_file import replacing
 from clin_jepa.evaluation.bootstrap import interval
 from study.design import RECOMMENDED, REFERENCE
 
-_PANELS = ("drift_percent", "mase", "displacement_ratio", "mean auroc, early events", "mean auroc, binary", "mean auroc, all tasks")
+_PANELS = (
+    "drift_percent",
+    "mase",
+    "skill",
+    "displacement_ratio",
+    "matched_displacement_ratio",
+    "mean auroc, early events",
+    "mean auroc, binary",
+    "mean auroc, all tasks",
+)
 _TITLES = {
     "drift_percent": "drift, %\n(less is better)",
     "mase": "MASE\n(less is better)",
-    "displacement_ratio": "displacement ratio",
+    "skill": "skill",
+    "displacement_ratio": "displacement\nratio",
+    "matched_displacement_ratio": "displacement\nratio, matched",
     "mean auroc, early events": "mean AUROC,\nearly events",
     "mean auroc, binary": "mean AUROC,\nonce a stay",
     "mean auroc, all tasks": "mean AUROC,\nall tasks",
