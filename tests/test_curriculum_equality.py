@@ -9,7 +9,8 @@ import yaml
 from tests.training_runs import PHASES, STARTS, TOTAL_STEPS, Run, clinjepa, curriculum, differences, merged, phase, write_config
 
 # Grounded, as the shipped configs are.
-DROPOUT = {"model": {"predictor": {"dropout": 0.15, "attention_dropout": 0.1}, "horizon": 3, "grounding": {"ahead": 1.0, "present": 1.0}}}
+GROUNDING = {"ahead": 1.0, "present": 1.0, "outlook": 1.0}
+DROPOUT = {"model": {"predictor": {"dropout": 0.15, "attention_dropout": 0.1}, "horizon": 3, "grounding": GROUNDING}}
 VALIDATED = {"trainer": {"limit_val_batches": 1, "val_check_interval": 2}}
 
 
