@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -92,10 +91,10 @@ def _measure(data: StudyData, arm: Arm, seed: int, with_baselines: bool) -> bool
     """Train and evaluate an arm where that was not done yet; whether there are figures of it then. Others go on where one fails."""
     figures, baselines = RESULTS / data.name / f"{arm.name}_seed{seed}.npz", RESULTS / data.name / "baselines.npz"
     names = [f"{data.name}_fold{fold}" for fold in range(data.folds)] if data.folds > 1 else [data.name]
-    about: dict[str, Any] = {"design": design_of_result(data, names, arm, seed), "commit": code_commit(_OWN_PAGES)}
-    if all(read_about(path).get("design") == about["design"] for path in ([figures, baselines] if with_baselines else [figures])):
+    design = design_of_result(data, names, arm, seed)
+    if all(read_about(path).get("design") == design for path in ([figures, baselines] if with_baselines else [figures])):
         return True
-    began = time.monotonic()
+    began, about = time.monotonic(), {"design": design, "commit": code_commit(_OWN_PAGES)}
     try:
         stores = [_store(data, fold, name) for fold, name in enumerate(names)]
         runs = [_evaluated(data, name, store, arm, seed, with_baselines) for name, store in zip(names, stores, strict=True)]
@@ -106,7 +105,7 @@ def _measure(data: StudyData, arm: Arm, seed: int, with_baselines: bool) -> bool
     measured, draws = pooled([measured_run(arm.name, run) for run in runs]), draw_subjects(stores[0].stays, DRAWS, seed=0)
     predictions = pl.concat([read_predictions(run / "evaluation" / "predictions.parquet") for run in runs])
     of_arm = figures_of_run(measured, draws) | mean_aurocs_of_reported_probe(predictions, draws)
-    save_figures(figures, of_arm, about | {"counts": counts_by_task(predictions)})
+    save_figures(figures, of_arm, {**about, "counts": counts_by_task(predictions)})
     if with_baselines:
         save_figures(baselines, baseline_figures(predictions, measured.displacements, draws), about)
     print(f"{data.name}: {arm.name}, seed {seed}: {(time.monotonic() - began) / 60:.1f} min", flush=True)

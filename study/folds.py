@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from clin_jepa.evaluation.arms import MeasuredRun
+from clin_jepa.evaluation.displacement import in_median_stable
 from clin_jepa.evaluation.model_names import COPY_FORWARD
 
 DISTANCES = ("distance", "distance_tuned", "distance_raw")
@@ -21,13 +22,11 @@ def pooled(runs: Sequence[MeasuredRun]) -> MeasuredRun:
     """
     if len(runs) == 1:
         return runs[0]
-    copied, stable = pl.col("forecast") == COPY_FORWARD, ~pl.col("is_worse")
-    error = pl.col("l1") / pl.col("l1").filter(copied).mean()
-    distances = [pl.col(name) / pl.col(name).filter(stable).median() for name in DISTANCES]
+    error = pl.col("l1") / pl.col("l1").filter(pl.col("forecast") == COPY_FORWARD).mean()
     return MeasuredRun(
         runs[0].arm,
         runs[0].seed,
         pl.concat([run.errors.with_columns(error) for run in runs]),
-        pl.concat([run.displacements.with_columns(distances) for run in runs]),
+        pl.concat([run.displacements.with_columns(map(in_median_stable, DISTANCES)) for run in runs]),
         pl.concat([run.predictions for run in runs]),
     )

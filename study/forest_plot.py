@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from clin_jepa.atomic_file import replacing
-from clin_jepa.evaluation.bootstrap import interval
 from study.design import RECOMMENDED, REFERENCE
 
 _PANELS = (
@@ -37,13 +35,13 @@ _COLOURS = {"reference": "#e08a2c", "default": "#2f7de1", "ablation": "#59636e",
 _ROW_INCHES = 0.24
 
 
-def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, NDArray[np.float64]], folder: Path) -> Path:
+def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, Any], folder: Path) -> Path:
     """Draw a data set's figures.
 
     Args:
         data: Its name.
         report: From `arms_report`.
-        baselines: AUROCs of baselines in every draw, under ``model / figure``.
+        baselines: Value and interval of each figure of the baselines, under ``model / figure``.
         folder: Where the picture goes.
 
     Returns:
@@ -76,14 +74,12 @@ def _named(report: Mapping[str, Any], start: str) -> str | None:
     return next((name for name in report[REFERENCE.name]["figures"] if name.startswith(start)), None)
 
 
-def _figure(
-    report: Mapping[str, Any], baselines: Mapping[str, NDArray[np.float64]], row: str, name: str
-) -> tuple[float, Sequence[float] | None] | None:
+def _figure(report: Mapping[str, Any], baselines: Mapping[str, Any], row: str, name: str) -> tuple[float, Sequence[float] | None] | None:
     if row in report:
         figure = report[row]["figures"].get(name)
         return None if figure is None or figure["value"] is None else (figure["value"], figure["ci95"])
-    value_R = baselines.get(f"{row} / {name}")
-    return None if value_R is None else (float(value_R[0]), interval(value_R[1:]))
+    value, pair = baselines.get(f"{row} / {name}", (None, None))
+    return None if value is None else (value, pair)
 
 
 def _kind(row: str, report: Mapping[str, Any]) -> str:

@@ -52,16 +52,16 @@ def _sections(data: Iterable[StudyData], figures: dict[str, Any]) -> list[str]:
             continue
         report = arms_report(by_arm, REFERENCE.name)
         baselines = read_figures(folder / "baselines.npz") if (folder / "baselines.npz").is_file() else {}
-        commits = {arm: _commits(folder, arm) for arm in report}
         behind = minus_best_baseline(by_arm, baselines)
-        counts = read_about(folder / f"{REFERENCE.name}_seed{min(by_arm[REFERENCE.name])}.npz").get("counts", {})
         figures[each.name] = {
-            "arms": {arm: {**content, "commits": commits[arm], "minus_best_baseline": behind[arm]} for arm, content in report.items()},
+            "arms": {
+                arm: {**content, "commits": _commits(folder, arm), "minus_best_baseline": behind[arm]} for arm, content in report.items()
+            },
             "baselines": {key: [number_or_none(value[0]), interval(value[1:])] for key, value in baselines.items()},
-            "counts": counts,
+            "counts": read_about(folder / f"{REFERENCE.name}_seed{min(by_arm[REFERENCE.name])}.npz").get("counts", {}),
             "failed": failures(folder),
         }
-        parts.append(_section(each, report, baselines, commits, behind, counts))
+        parts.append(_section(each, figures[each.name]))
     return parts
 
 
@@ -104,50 +104,44 @@ def _commits(folder: Path, arm: str) -> list[str]:
     return sorted({read_about(path).get("commit", "not named") for path in folder.glob(f"{arm}_seed*.npz")})
 
 
-def _section(
-    data: StudyData,
-    report: Mapping[str, Any],
-    baselines: Mapping[str, Floats],
-    commits: Mapping[str, Sequence[str]],
-    behind: Mapping[str, Mapping[str, Mapping[str, Any]]],
-    counts: Mapping[str, Sequence[int]],
-) -> str:
+def _section(data: StudyData, content: Mapping[str, Any]) -> str:
     """Tables: figures of each arm, their differences to the reference and to the best baseline, and AUROCs of each task."""
-    names = list(dict.fromkeys(name for content in report.values() for name in content["figures"]))
+    arms, baselines = content["arms"], content["baselines"]
+    names = list(dict.fromkeys(name for of_arm in arms.values() for name in of_arm["figures"]))
     by_task = [name for name in names if name.startswith("auroc ")]
     main = [name for name in names if name not in by_task]
-    picture = draw_forest(data.name, report, baselines, PAGE.parent)
+    picture = draw_forest(data.name, arms, baselines, PAGE.parent)
     lines = [f"## {data.name}\n", f"![Figures of each arm with 95 % intervals]({picture.name})\n"]
     lines += _head("arm", ["seeds", "commit", *main])
-    for arm, content in report.items():
-        cells = [_value(content["figures"].get(name), name) for name in main]
-        lines.append(_row(arm, [", ".join(map(str, content["seeds"])), ", ".join(commits[arm]), *cells]))
+    for arm, of_arm in arms.items():
+        cells = [_value(of_arm["figures"].get(name), name) for name in main]
+        lines.append(_row(arm, [", ".join(map(str, of_arm["seeds"])), ", ".join(of_arm["commits"]), *cells]))
     lines += _baseline_rows(baselines, main, skipped=2)
-    if others := [arm for arm in report if arm != REFERENCE.name]:
+    if others := [arm for arm in arms if arm != REFERENCE.name]:
         lines += [f"\nMinus {REFERENCE.name}, paired:\n", *_head("arm", main)]
-        lines += [_row(arm, [_difference(report[arm]["figures"].get(name), name) for name in main]) for arm in others]
-    if compared := list(dict.fromkeys(name for arm in behind.values() for name in arm)):
-        best = {name: next(arm[name]["baseline"] for arm in behind.values() if name in arm) for name in compared}
-        lines += ["\nMinus the best baseline, paired:\n", *_head("arm", [f"{name}: {best[name]}" for name in compared])]
-        lines += [_row(arm, [_bold_where_clear(behind[arm].get(name), name) for name in compared]) for arm in report]
+        lines += [_row(arm, [_difference(arms[arm]["figures"].get(name), name) for name in main]) for arm in others]
+    if best := {name: found["baseline"] for of_arm in arms.values() for name, found in of_arm["minus_best_baseline"].items()}:
+        lines += ["\nMinus the best baseline, paired:\n", *_head("arm", [f"{name}: {model}" for name, model in best.items()])]
+        for arm, of_arm in arms.items():
+            lines.append(_row(arm, [_bold_where_clear(of_arm["minus_best_baseline"].get(name), name) for name in best]))
     if by_task:
         lines += ["\nAUROC of each task:\n", *_head("model", [name.removeprefix("auroc ") for name in by_task])]
-        known = [counts.get(name.removeprefix("auroc ")) for name in by_task]
+        known = [content["counts"].get(name.removeprefix("auroc ")) for name in by_task]
         lines += [_row("*events of rows*", ["" if count is None else f"{count[1]} of {count[0]}" for count in known])] if any(known) else []
-        for arm, content in report.items():
-            lines.append(_row(arm, [_value(content["figures"].get(name), name) for name in by_task]))
+        for arm, of_arm in arms.items():
+            lines.append(_row(arm, [_value(of_arm["figures"].get(name), name) for name in by_task]))
         lines += _baseline_rows(baselines, by_task)
-    if failed := failures(RESULTS / data.name):
-        lines += ["\nWithout figures:\n", *(f"- `{name}`: {reason}" for name, reason in failed.items())]
+    if content["failed"]:
+        lines += ["\nWithout figures:\n", *(f"- `{name}`: {reason}" for name, reason in content["failed"].items())]
     return "\n".join([*lines, ""])
 
 
-def _baseline_rows(baselines: Mapping[str, Floats], names: Sequence[str], skipped: int = 0) -> list[str]:
+def _baseline_rows(baselines: Mapping[str, Any], names: Sequence[str], skipped: int = 0) -> list[str]:
     """A row for each baseline that has one of the figures."""
     rows = []
     for model in dict.fromkeys(key.partition(" / ")[0] for key in baselines):
-        drawn = [baselines.get(f"{model} / {name}") for name in names]
-        cells = ["" if value_R is None else f"{value_R[0]:.3f} {_between(interval(value_R[1:]), '.3f')}" for value_R in drawn]
+        found = [baselines.get(f"{model} / {name}") for name in names]
+        cells = ["" if each is None else f"{_shown(each[0], '.3f')} {_between(each[1], '.3f')}" for each in found]
         if any(cells):
             rows.append(_row(f"*{model}*", [""] * skipped + cells))
     return rows

@@ -153,15 +153,23 @@ def arms_report(by_arm: Mapping[str, Mapping[int, Mapping[str, Floats]]], refere
     """
     if reference not in by_arm:
         raise ValueError(f"no run is of the arm {reference!r}; there are {', '.join(by_arm)}")
-    of_reference = _by_figure(by_arm[reference])
-    report: dict[str, Any] = {}
-    for arm, of_seeds in by_arm.items():
-        figures = {
-            name: figure_report(values, None if arm == reference else of_reference.get(name))
-            for name, values in _by_figure(of_seeds).items()
-        }
-        report[arm] = {"seeds": sorted(of_seeds), "figures": figures}
-    return report
+    return {
+        arm: {"seeds": sorted(of_seeds), "figures": figure_reports(of_seeds, None if arm == reference else by_arm[reference])}
+        for arm, of_seeds in by_arm.items()
+    }
+
+
+def figure_reports(
+    of_seeds: Mapping[int, Mapping[str, Floats]], reference: Mapping[int, Mapping[str, Floats]] | None = None
+) -> dict[str, dict[str, Any]]:
+    """What `figure_report` gives for each figure that every seed has.
+
+    Args:
+        of_seeds: Figures, ``[1 + R]`` each, by seed.
+        reference: Those of the reference arm; a figure that it lacks has no difference. None for the reference itself.
+    """
+    of_reference = {} if reference is None else _by_figure(reference)
+    return {name: figure_report(values, of_reference.get(name)) for name, values in _by_figure(of_seeds).items()}
 
 
 def figure_report(of_seeds: Mapping[int, Floats], reference: Mapping[int, Floats] | None = None) -> dict[str, Any]:
@@ -199,13 +207,14 @@ def figure_report(of_seeds: Mapping[int, Floats], reference: Mapping[int, Floats
 
 def mean_over_seeds(figures: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
     """Of the figures that every seed has."""
-    names = [name for name in figures[0] if all(name in each for each in figures)]
-    return {name: np.mean([each[name] for each in figures], axis=0) for name in names}
+    return {name: np.mean(list(values.values()), axis=0) for name, values in _by_figure(dict(enumerate(figures))).items()}
 
 
 def _by_figure(of_seeds: Mapping[int, Mapping[str, Floats]]) -> dict[str, dict[int, Floats]]:
     """By figure and seed, of the figures that every seed has."""
-    return {name: {seed: each[name] for seed, each in of_seeds.items()} for name in mean_over_seeds(list(of_seeds.values()))}
+    first, *others = of_seeds.values()
+    names = [name for name in first if all(name in each for each in others)]
+    return {name: {seed: each[name] for seed, each in of_seeds.items()} for name in names}
 
 
 def _seed_std(of_seeds: Sequence[Floats]) -> float | None:

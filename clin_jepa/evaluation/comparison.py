@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from clin_jepa.evaluation.arms import MEAN_AUROCS, Floats, arms_report, auroc_figures, figure_report, mean_over_seeds
+from clin_jepa.evaluation.arms import MEAN_AUROCS, Floats, arms_report, auroc_figures, figure_reports, mean_over_seeds
 from clin_jepa.evaluation.bootstrap import interval
-from clin_jepa.evaluation.classification import METRICS
 from clin_jepa.evaluation.run_figures import HOURLY, RiskFigures, RunFigures
 from clin_jepa.evaluation.weighted import number_or_none
 
@@ -46,16 +45,8 @@ def baselines_section(baselines: Mapping[str, RiskFigures], by_arm: ByArm, refer
         by_arm: Figures of each seed of each arm.
         reference: The arm that baselines are held against.
     """
-    of_reference = mean_over_seeds([run.figures for run in by_arm[reference].values()])
-    return {
-        model: {
-            "figures": {
-                name: figure_report({0: value_R}, {0: of_reference[name]} if name in of_reference else None)
-                for name, value_R in auroc_figures(risk.metrics).items()
-            }
-        }
-        for model, risk in baselines.items()
-    }
+    of_reference = {0: mean_over_seeds([run.figures for run in by_arm[reference].values()])}
+    return {model: {"figures": figure_reports({0: auroc_figures(risk.metrics)}, of_reference)} for model, risk in baselines.items()}
 
 
 def tasks_section(tasks: Mapping[str, Any], by_arm: ByArm, baselines: Mapping[str, RiskFigures], reference: str) -> dict[str, Any]:
@@ -79,9 +70,11 @@ def tasks_section(tasks: Mapping[str, Any], by_arm: ByArm, baselines: Mapping[st
         report[task] = {
             **{name: figures[name] for name in counts},
             "prevalence_ci95": figures["ci95"].get("prevalence"),
-            "arms": {arm: _metrics(of_seeds, None if arm == reference else of_reference) for arm, of_seeds in seeds.items()},
+            "arms": {arm: figure_reports(of_seeds, None if arm == reference else of_reference) for arm, of_seeds in seeds.items()},
             "baselines": {
-                model: _metrics({0: risk.metrics[task]}, mean_of_reference) for model, risk in baselines.items() if task in risk.metrics
+                model: figure_reports({0: risk.metrics[task]}, mean_of_reference)
+                for model, risk in baselines.items()
+                if task in risk.metrics
             },
         }
     return report
@@ -104,17 +97,6 @@ def _count(name: str, report: Mapping[str, Any]) -> int:
     if "displacement" in name:
         return int(report["geometry"]["n_deteriorating"] + report["geometry"]["n_stable"])
     return int(report["n_windows"])
-
-
-def _metrics(of_seeds: Mapping[int, Mapping[str, Floats]], of_reference: Mapping[int, Mapping[str, Floats]] | None) -> dict[str, Any]:
-    return {
-        name: figure_report(_of_figure(of_seeds, name), None if of_reference is None else _of_figure(of_reference, name))
-        for name in METRICS
-    }
-
-
-def _of_figure(of_seeds: Mapping[int, Mapping[str, Floats]], name: str) -> dict[int, Floats]:
-    return {seed: each[name] for seed, each in of_seeds.items()}
 
 
 def _by_hour(of_seeds: Sequence[Floats]) -> dict[str, Any]:

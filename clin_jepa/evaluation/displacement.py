@@ -6,6 +6,7 @@ space. Cohorts come from the data, never from the latents (see `cohorts`).
 
 # Shapes: N windows, T hours, D features, R draws, G strata.
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,11 @@ def displacements_of(table: pl.DataFrame, distance: str = "distance") -> Displac
     return Displacements(
         table[distance].to_numpy().astype(np.float64), table["is_worse"].to_numpy().astype(bool), stay_N, start_N, measured_N
     )
+
+
+def in_median_stable(distance: str) -> pl.Expr:
+    """A column of distances in the median of the stable windows: so distances of latent spaces that share no scale are put together."""
+    return pl.col(distance) / pl.col(distance).filter(~pl.col("is_worse")).median()
 
 
 def edge_means(latent_NTD: NDArray[np.floating[Any]]) -> tuple[Floats, Floats]:
@@ -107,8 +113,9 @@ def displacement_report(found: Displacements, draws: int = 500, seed: int = 0) -
     ones_1N = np.ones((1, len(found.distance_N)))
     stays, stay_N = np.unique(found.stay_N, return_inverse=True)
     drawn_RN = drawn_times(max(len(stays), 1), draws, seed).numpy()[:, stay_N]
-    random = np.random.default_rng(seed)
-    shuffled_R = np.array([_ratio(found.distance_N, _shuffled(found.is_worse_N, stay_N, random), ones_1N)[0] for _ in range(draws)])
+    shuffled_R = np.array(
+        [_ratio(found.distance_N, is_worse_N, ones_1N)[0] for is_worse_N in _shuffles(found.is_worse_N, stay_N, draws, seed)]
+    )
     (ratio_1, matched_1), (ratio_R, matched_R) = ratios(found, ones_1N), ratios(found, drawn_RN)
     return {
         "ratio": number_or_none(ratio_1[0]),
@@ -161,9 +168,11 @@ def _strata(found: Displacements) -> NDArray[np.int64]:
     return stratum_N.astype(np.int64)
 
 
-def _shuffled(is_worse_N: NDArray[np.bool_], stay_N: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.bool_]:
+def _shuffles(is_worse_N: NDArray[np.bool_], stay_N: NDArray[np.int64], draws: int, seed: int) -> Iterator[NDArray[np.bool_]]:
     """The cohorts of stays drawn in a random order, given to the windows stay by stay: those of a stay, which are alike, stay together."""
-    place_S = random.permutation(stay_N.max(initial=-1) + 1)
-    shuffled_N = np.empty_like(is_worse_N)
-    shuffled_N[np.argsort(stay_N, kind="stable")] = is_worse_N[np.argsort(place_S[stay_N], kind="stable")]
-    return shuffled_N
+    random, stays = np.random.default_rng(seed), stay_N.max(initial=-1) + 1
+    by_stay_N = np.argsort(stay_N, kind="stable")
+    for _ in range(draws):
+        shuffled_N = np.empty_like(is_worse_N)
+        shuffled_N[by_stay_N] = is_worse_N[np.argsort(random.permutation(stays)[stay_N], kind="stable")]
+        yield shuffled_N

@@ -100,7 +100,7 @@ def evaluate(
     hours = split_hours(opened.data, split)
     if not len(hours.n_hours):
         raise InputError(f"{opened.data.store.path}: no stay is in the split {split}: give another one with --split")
-    if not len(split_hours(opened.data, "train").n_hours):
+    if "train" not in opened.data.store.stays["split"]:
         raise InputError(
             f"{opened.data.store.path}: no stay is in the split train, on which probes, baselines and the mean forecast are fitted: give a "
             "store that has one with --store"

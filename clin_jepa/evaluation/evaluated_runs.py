@@ -12,8 +12,6 @@ from clin_jepa.errors import InputError
 from clin_jepa.evaluation.metrics_file import read_metrics
 from clin_jepa.run_folder import run_config
 
-_OPTIONS = ("split", "context_hours", "horizon_hours")
-
 
 @dataclass(frozen=True)
 class EvaluatedRun:
@@ -57,9 +55,12 @@ def evaluated_runs(given: Sequence[str]) -> list[EvaluatedRun]:
     for run in runs:
         if run.metrics["dataset"].get("content_hash") != first.metrics["dataset"].get("content_hash"):
             raise InputError(f"{run.folder} was measured on another store than {first.folder}: evaluate both with the same --store")
-        for name, of_run, of_first in zip(_OPTIONS, _options(run), _options(first), strict=True):
-            if of_run != of_first:
-                raise InputError(f"{run.folder} was evaluated with --{name} {of_run}, {first.folder} with {of_first}: give both the same")
+        of_run = _options(run)
+        for name, value in _options(first).items():
+            if of_run[name] != value:
+                raise InputError(
+                    f"{run.folder} was evaluated with --{name} {of_run[name]}, {first.folder} with {value}: give both the same"
+                )
         if run.name in taken:
             raise InputError(f"{taken[run.name]} and {run.folder} are both {run.name}: name their arms apart, ARM={run.folder}")
         taken[run.name] = run.folder
@@ -93,10 +94,10 @@ def run_seed(folder: Path) -> int:
     return int(run_config(folder).get("seed_everything") or 0)
 
 
-def _options(run: EvaluatedRun) -> tuple[Any, ...]:
-    """What each of `_OPTIONS` was; hours as they were after windows had to be shortened, which rests on the store alone."""
+def _options(run: EvaluatedRun) -> dict[str, Any]:
+    """What runs must share, by option; hours as they were after windows had to be shortened, which rests on the store alone."""
     drift = run.metrics["drift"]
-    return run.metrics["run"]["split"], drift["context_hours"], drift["horizon_hours"]
+    return {"split": run.metrics["run"]["split"], "context_hours": drift["context_hours"], "horizon_hours": drift["horizon_hours"]}
 
 
 def _evaluated(given: str) -> EvaluatedRun:

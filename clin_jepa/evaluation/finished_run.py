@@ -67,7 +67,7 @@ def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str
     trained_on = Path(settings["store"])
     if store is not None:
         settings.update(store=str(store), token_folder=None)
-    elif not (Path(settings["store"]) / "dataset.json").is_file():
+    elif not (trained_on / "dataset.json").is_file():
         raise InputError(f"{run} was trained on the store {settings['store']}, which is not there: say with --store where it is")
     module = ClinJEPA.from_checkpoint(path).requires_grad_(False).to(_device(device))
     history = _monitor_state(content).get("history", [])

@@ -155,14 +155,14 @@ def task_report(
         models = {str(name): scored(part, opened.data.store) for (name,), part in table.group_by("model", maintain_order=True)}
         drawn = {name: drawn_metrics(given, draws, seed) for name, given in models.items()}
         prevalence_R = drawn_prevalence(models[BACKBONE], draws, seed)
+        plain = {name: metrics(given) for name, given in models.items()}
         for name, given in models.items():
-            figures = _figures(given, {**drawn[name], "prevalence": prevalence_R})
+            figures = _figures(given, plain[name], {**drawn[name], "prevalence": prevalence_R})
             if name == BACKBONE:
                 tasks[task] = figures
                 continue
-            own, theirs = metrics(models[BACKBONE]), metrics(given)
             figures["backbone_minus_this"] = {
-                **{metric: number_or_none(own[metric] - theirs[metric]) for metric in METRICS},
+                **{metric: number_or_none(plain[BACKBONE][metric] - plain[name][metric]) for metric in METRICS},
                 "ci95": paired_differences(drawn[BACKBONE], drawn[name]),
             }
             baselines.setdefault(name, {})[task] = figures
@@ -175,9 +175,9 @@ def _parts(rows: TaskRows) -> Iterator[TaskRows]:
         yield rows.taken(slice(first, first + _ROWS_SCORED_AT_ONCE))
 
 
-def _figures(given: Scored, drawn: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+def _figures(given: Scored, plain: Mapping[str, float], drawn: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
     return {
-        **{name: number_or_none(value) for name, value in metrics(given).items()},
+        **{name: number_or_none(value) for name, value in plain.items()},
         "n": len(given.label_N),
         "n_positive": int(given.label_N.sum()),
         "n_subjects": len(np.unique(given.subject_N)),

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from clin_jepa.evaluation.arms import Draws, Floats, MeasuredRun, figures_of_run, task_metrics
+from clin_jepa.evaluation.displacement import in_median_stable
 from clin_jepa.evaluation.hourly_figures import figures_by_hour, mean_errors
 from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
 from clin_jepa.evaluation.risk_curves import RiskCurves, risk_curves
@@ -89,5 +90,4 @@ def _relative(displacements: pl.DataFrame) -> pl.DataFrame:
     """Seeds of an arm have latent spaces of their own; relative to the median stable window their distances are put together."""
     if displacements.is_empty():
         return pl.DataFrame(schema={"is_worse": pl.Boolean, "distance": pl.Float64})
-    median = pl.col("distance").filter(~pl.col("is_worse")).median()
-    return displacements.select("is_worse", pl.col("distance") / median)
+    return displacements.select("is_worse", in_median_stable("distance"))
