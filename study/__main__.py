@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,13 +65,13 @@ def main() -> None:
     parser.add_argument("--validation", action="store_true", help="compare candidates for the default recipe, on validation stays")
     parser.add_argument("--data", nargs="*", default=names, choices=names, help="data sets")
     parser.add_argument("--arms", nargs="*", default=arms, choices=arms, help="arms")
-    parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS), help="seeds of the main arms")
+    parser.add_argument("--seeds", nargs="*", type=int, help="seeds of the main arms, or of candidates; by default all, or the first")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further arm after so many minutes")
     parser.add_argument("--without_baselines", action="store_true", help="leave the baselines to a later call")
     parser.add_argument("--write_up_only", action="store_true", help="train nothing")
     given = parser.parse_args()
     end, failed = time.monotonic() + 60 * given.minutes, 0
-    for arm, seed in _runs(given.validation, given.arms, given.seeds):
+    for arm, seed in planned_runs(given.validation, given.arms, given.seeds or (SEEDS[:1] if given.validation else SEEDS)):
         for data in VALIDATION if given.validation else DATA:
             if data.name in given.data and time.monotonic() < end and not given.write_up_only:
                 failed += not _measure(data, arm, seed, arm == REFERENCE and seed == SEEDS[0] and not given.without_baselines)
@@ -79,12 +79,13 @@ def main() -> None:
     raise SystemExit(1 if failed else 0)
 
 
-def _runs(validation: bool, named: list[str], seeds: list[int]) -> Iterator[tuple[Arm, int]]:
-    """The main arms with the first seed, the other arms, then the main arms with the other seeds; candidates with the first seed."""
-    listed = [(arm, seed) for seed in seeds for arm in ((*MAIN_ARMS, *OTHER_ARMS) if seed == seeds[0] else MAIN_ARMS)]
-    for arm, seed in [(arm, seeds[0]) for arm in CANDIDATES] if validation else listed:
-        if arm.name in named:
-            yield arm, seed
+def planned_runs(validation: bool, named: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[Arm, int]]:
+    """The main arms with the first seed, the other arms, then the main arms with the other seeds; or the candidates, seed by seed."""
+    for seed in seeds:
+        held_out = (*MAIN_ARMS, *OTHER_ARMS) if seed == SEEDS[0] else MAIN_ARMS
+        for arm in CANDIDATES if validation else held_out:
+            if arm.name in named:
+                yield arm, seed
 
 
 def _measure(data: StudyData, arm: Arm, seed: int, with_baselines: bool) -> bool:
@@ -126,6 +127,7 @@ def _evaluated(data: StudyData, name: str, store: TrajectoryStore, arm: Arm, see
     left_out = () if with_baselines else ("--baselines", "none", "--decoders", "false", "--tuned_encoder", "false")
     _run(log, "evaluate", "--run", run, "--store", store.path, *measured, *fewest, *left_out)
     shutil.rmtree(run / "latents", ignore_errors=True)
+    drop_checkpoints(run, arm)
     return run
 
 
@@ -147,6 +149,15 @@ def _train(data: StudyData, name: str, store: TrajectoryStore, arm: Arm, seed: i
     start = ("--ckpt_path", reference / "checkpoints" / f"phase{arm.shares}.ckpt") if shares else ()
     shutil.rmtree(run, ignore_errors=True)
     _run(log, "fit", "--config", arm.base, "--config", f"ablations/{arm.config}.yaml", *common, *weights, "--run", run, *start)
+
+
+def drop_checkpoints(run: Path, arm: Arm) -> None:
+    """Keep of a run the last checkpoint, and those that other arms begin from: all arms of the study have some 100 GB together."""
+    found = sorted((run / "checkpoints").glob("phase[0-5].ckpt"))
+    begun_from = {f"phase{other.shares}.ckpt" for other in (*MAIN_ARMS, *OTHER_ARMS) if arm == REFERENCE}
+    for file in [*found[:-1], run / "checkpoints" / "last.ckpt"]:
+        if file.name not in begun_from:
+            file.unlink(missing_ok=True)
 
 
 def _sign(run: Path, design: str) -> None:

@@ -2,6 +2,7 @@
 
 # Shapes: N rows, C columns.
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ Floats = NDArray[np.float32]
 
 # Inverse strengths of the penalty that logistic regression chooses from, by the tuning rows' loss.
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+_ITERATIONS = 500
 _TREES, _RATE, _LEAVES, _PATIENCE = 300, 0.05, 31, 30
 
 
@@ -30,6 +32,7 @@ class LogisticBaseline:
     """
 
     def __init__(self, column_NC: Floats, label_N: NDArray[np.bool_], tuning_MC: Floats, tuning_label_M: NDArray[np.bool_]) -> None:
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
         from sklearn.metrics import log_loss
 
@@ -38,7 +41,10 @@ class LogisticBaseline:
         train, tuning = self._prepared(column_NC), self._prepared(tuning_MC)
         fitted: list[tuple[float, float, Any]] = []
         for strength in _STRENGTHS:
-            model = LogisticRegression(C=strength, max_iter=500).fit(train, label_N)
+            with warnings.catch_warnings():
+                # With the weakest penalty: the tuning rows say whether what it has come to is any good.
+                warnings.simplefilter("ignore", category=ConvergenceWarning)
+                model = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(train, label_N)
             fitted.append((float(log_loss(tuning_label_M, model.predict_proba(tuning)[:, 1], labels=[False, True])), strength, model))
         self._model = min(fitted, key=lambda entry: entry[:2])[2]
 

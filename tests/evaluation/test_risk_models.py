@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clin_jepa.evaluation import risk_models
+from clin_jepa.evaluation import risk_models, tabular_baselines
 from clin_jepa.evaluation.classification import Scored, metrics
 from clin_jepa.evaluation.risk_models import BACKBONE, BOOSTED, LOGISTIC, PREVALENCE, ROW_MODELS, fit_risk_model
 from clin_jepa.evaluation.task_rows import TaskRows
@@ -59,6 +59,11 @@ def test_a_linear_probe_of_few_of_the_rows_sees_both_classes(monkeypatch: pytest
     monkeypatch.setattr(risk_models, "_MOST_LINEAR_ROWS", 20)
     score_N = fit_risk_model(BACKBONE, feature_NF, rare, seed=0).probabilities(feature_NF)
     assert np.isfinite(score_N).all()
+
+
+def test_a_regression_that_has_not_converged_says_nothing_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tabular_baselines, "_ITERATIONS", 1)  # warnings are errors in tests
+    assert held_out_auroc(LOGISTIC, *rows(signal=3.0)) > 0.75
 
 
 @pytest.mark.parametrize("name", [LOGISTIC, BOOSTED])
