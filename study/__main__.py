@@ -65,7 +65,12 @@ def main() -> None:
     parser.add_argument("--validation", action="store_true", help="compare candidates for the default recipe, on validation stays")
     parser.add_argument("--data", nargs="*", default=names, choices=names, help="data sets")
     parser.add_argument("--arms", nargs="*", default=arms, choices=arms, help="arms")
-    parser.add_argument("--seeds", nargs="*", type=int, help="seeds of the main arms, or of candidates; by default all, or the first")
+    parser.add_argument(
+        "--seeds",
+        nargs="*",
+        type=int,
+        help="seeds; by default all, with --validation the first, which is the only one of arms that are not main",
+    )
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further arm after so many minutes")
     parser.add_argument("--without_baselines", action="store_true", help="leave the baselines to a later call")
     parser.add_argument("--write_up_only", action="store_true", help="train nothing")
@@ -152,12 +157,12 @@ def _train(data: StudyData, name: str, store: TrajectoryStore, arm: Arm, seed: i
 
 
 def drop_checkpoints(run: Path, arm: Arm) -> None:
-    """Keep of a run the last checkpoint, and those that other arms begin from: all arms of the study have some 100 GB together."""
-    found = sorted((run / "checkpoints").glob("phase[0-5].ckpt"))
-    begun_from = {f"phase{other.shares}.ckpt" for other in (*MAIN_ARMS, *OTHER_ARMS) if arm == REFERENCE}
-    for file in [*found[:-1], run / "checkpoints" / "last.ckpt"]:
-        if file.name not in begun_from:
-            file.unlink(missing_ok=True)
+    """Keep of a run the checkpoint of its last phase, and of the reference those that other arms begin from; a run's others are 0.4 GB."""
+    folder = run / "checkpoints"
+    shared = [folder / f"phase{other.shares}.ckpt" for other in (*MAIN_ARMS, *OTHER_ARMS) if other.shares] if arm == REFERENCE else []
+    kept = {max(folder.glob("phase[0-5].ckpt")), *shared}
+    for file in set(folder.glob("*.ckpt")) - kept:
+        file.unlink()
 
 
 def _sign(run: Path, design: str) -> None:

@@ -15,6 +15,7 @@ Floats = NDArray[np.float32]
 
 # Inverse strengths of the penalty that logistic regression chooses from, by the tuning rows' loss.
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+# Of its solver, at most.
 _ITERATIONS = 500
 _TREES, _RATE, _LEAVES, _PATIENCE = 300, 0.05, 31, 30
 
