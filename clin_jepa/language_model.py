@@ -15,7 +15,9 @@ from clin_jepa.packing import PACKED, check_no_sinks, check_packable
 
 ONLINE_ADAPTER, TARGET_ADAPTER = "online", "target"
 
-# Hub names of the presets, and their published shapes (the model cards' config.json), so that a model of that shape can be built
+# Trained from scratch on a vocabulary that is the store's own.
+FROM_SCRATCH = ("tiny", "small")
+# Hub names of the other presets, and their published shapes (the model cards' config.json), so that a model of that shape can be built
 # with random weights and nothing downloaded.
 HUB_NAMES = {"qwen3_0_6b": "Qwen/Qwen3-0.6B", "qwen3_8b": "Qwen/Qwen3-8B"}
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -26,6 +28,16 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "head_dim": 32,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": True,
+    },
+    "small": {
+        "hidden_size": 512,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 8,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 64,
         "max_position_embeddings": 4096,
         "tie_word_embeddings": True,
     },
@@ -61,10 +73,10 @@ class EncoderConfig:
     """Which language model encodes the texts, and what of it trains.
 
     Args:
-        base: ``tiny`` (a small Qwen3 trained from scratch), ``qwen3_0_6b``, ``qwen3_8b``, any causal language model's name on the
-            Hugging Face hub, or a local folder.
+        base: ``tiny`` or ``small`` (a Qwen3 of 1M or 27M weights, trained from scratch), ``qwen3_0_6b``, ``qwen3_8b``, any causal
+            language model's name on the Hugging Face hub, or a local folder.
         revision: Branch, tag or commit of the hub's repository.
-        random_weights: Build the model of that shape with random weights; nothing is downloaded. ``tiny`` always is.
+        random_weights: Build the model of that shape with random weights; nothing is downloaded. `FROM_SCRATCH` always are.
         adaptation: ``lora`` trains low-rank adapters on a frozen base, ``full`` trains every weight.
         lora_rank: Rank of the adapters.
         lora_alpha: Scale of the adapters.
@@ -73,7 +85,7 @@ class EncoderConfig:
         dtype: Number format of the base weights; with ``bfloat16`` the encoder also computes in it, whatever ``trainer.precision`` says.
         tokens_per_pack: Most tokens that go through the encoder at once.
         activation_checkpointing: Recompute activations in the backward pass instead of keeping them.
-        vocab_size: Vocabulary of a ``tiny`` encoder; set from ``--data.vocab_size``.
+        vocab_size: Vocabulary of an encoder of `FROM_SCRATCH`; set from ``--data.vocab_size``.
         weights: A checkpoint of an earlier run (next-token fine-tuning, say) whose encoder weights this run starts from.
     """
 
@@ -107,7 +119,7 @@ class EncoderConfig:
     @property
     def from_scratch(self) -> bool:
         """Whether the weights are random at the start, so that only a shape is needed."""
-        return self.base == "tiny" or self.random_weights
+        return self.base in FROM_SCRATCH or self.random_weights
 
 
 def build_language_model(config: EncoderConfig) -> PreTrainedModel | PeftModel:
@@ -171,7 +183,7 @@ def architecture(config: EncoderConfig) -> PreTrainedConfig:
     if config.base not in ARCHITECTURES:
         return _load(AutoConfig.from_pretrained, config)
     shape = dict(ARCHITECTURES[config.base])
-    if config.base == "tiny":
+    if config.base in FROM_SCRATCH:
         shape["vocab_size"] = config.vocab_size
     return Qwen3Config(**shape)
 

@@ -10,10 +10,12 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 
 from benchmarks.code_commit import code_commit
 from clin_jepa.atomic_file import write_atomically
@@ -27,6 +29,8 @@ from study.design import (
     CANDIDATES,
     DATA,
     DRAWS,
+    ENCODER,
+    LARGER_ARMS,
     MAIN_ARMS,
     NEXT_TOKEN_RATE,
     OTHER_ARMS,
@@ -37,8 +41,9 @@ from study.design import (
     Arm,
     StudyData,
 )
-from study.design_digest import ENCODER, design_of_result, design_of_run, design_of_tuning
+from study.design_digest import design_of_result, design_of_run, design_of_tuning
 from study.folds import pooled
+from study.jobs import Job, run_jobs
 from study.results import (
     RESULTS,
     baseline_figures,
@@ -61,7 +66,7 @@ def main() -> None:
     """Train and measure what is missing, then write the tables of ``docs``."""
     parser = argparse.ArgumentParser(prog="python -m study", description=__doc__)
     names = [data.name for data in (*DATA, *VALIDATION)]
-    arms = list(dict.fromkeys(arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS, *CANDIDATES)))
+    arms = list(dict.fromkeys(arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS, *CANDIDATES)))
     parser.add_argument("--validation", action="store_true", help="compare candidates for the default recipe, on validation stays")
     parser.add_argument("--data", nargs="*", default=names, choices=names, help="data sets")
     parser.add_argument("--arms", nargs="*", default=arms, choices=arms, help="arms")
@@ -73,87 +78,207 @@ def main() -> None:
     )
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further arm after so many minutes")
     parser.add_argument("--without_baselines", action="store_true", help="leave the baselines to a later call")
+    parser.add_argument("--larger", action="store_true", help="train the larger encoder too, with the first seed; for a GPU")
+    parser.add_argument("--accelerator", default="cpu", choices=("cpu", "gpu"), help="where arms are trained and measured")
+    parser.add_argument("--workers", type=int, default=1, help="runs at once, each in a process of its own")
     parser.add_argument("--write_up_only", action="store_true", help="train nothing")
     given = parser.parse_args()
-    end, failed = time.monotonic() + 60 * given.minutes, 0
-    for arm, seed in planned_runs(given.validation, given.arms, given.seeds or (SEEDS[:1] if given.validation else SEEDS)):
-        for data in VALIDATION if given.validation else DATA:
-            if data.name in given.data and time.monotonic() < end and not given.write_up_only:
-                failed += not _measure(data, arm, seed, arm == REFERENCE and seed == SEEDS[0] and not given.without_baselines)
+    end, measured = time.monotonic() + 60 * given.minutes, [True]
+    seeds = given.seeds or (SEEDS[:1] if given.validation else SEEDS)
+    results = [
+        Result(data, arm, seed, arm == REFERENCE and seed == SEEDS[0] and not given.without_baselines, given.accelerator)
+        for arm, seed in planned_runs(given.validation, given.arms, seeds, given.larger)
+        for data in (VALIDATION if given.validation else DATA)
+        if data.name in given.data and not given.write_up_only
+    ]
+    if given.workers > 1:
+        missing = [result for result in results if not result.is_there()]
+        for data in {result.data.name: result.data for result in missing}.values():
+            _stores(data)
+        measured += [each for each in run_jobs(planned_jobs(missing), given.workers, end).values() if each is not None]
+    else:
+        measured += [measure(result) for result in results if time.monotonic() < end]
     write_up()
-    raise SystemExit(1 if failed else 0)
+    raise SystemExit(0 if all(measured) else 1)
 
 
-def planned_runs(validation: bool, named: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[Arm, int]]:
+@dataclass(frozen=True)
+class Result:
+    """Figures of one seed of an arm on a data set.
+
+    Args:
+        data: The data set.
+        arm: The arm.
+        seed: Of its training.
+        with_baselines: Whether the baselines are measured along.
+        accelerator: ``cpu`` or ``gpu``, where it is trained and measured; the design is the same.
+    """
+
+    data: StudyData
+    arm: Arm
+    seed: int
+    with_baselines: bool = False
+    accelerator: str = "cpu"
+
+    @property
+    def folds(self) -> list[str]:
+        """Name of each fold of the data set."""
+        return [f"{self.data.name}_fold{fold}" for fold in range(self.data.folds)] if self.data.folds > 1 else [self.data.name]
+
+    @property
+    def design(self) -> str:
+        """Digest of all that it depends on."""
+        return design_of_result(self.data, self.folds, self.arm, self.seed)
+
+    @property
+    def file(self) -> Path:
+        """Of its figures."""
+        return RESULTS / self.data.name / f"{self.arm.name}_seed{self.seed}.npz"
+
+    @property
+    def baselines(self) -> Path:
+        """File of the baselines' figures."""
+        return RESULTS / self.data.name / "baselines.npz"
+
+    def is_there(self) -> bool:
+        """Whether there are figures of this design."""
+        return all(
+            read_about(path).get("design") == self.design for path in [self.file, *([self.baselines] if self.with_baselines else [])]
+        )
+
+
+def planned_jobs(results: Sequence[Result]) -> list[Job]:
+    """The same as calling `measure` for each result, in parts that can run at once: tuning, then runs, then what puts folds together."""
+    jobs: dict[str, Job] = {}
+    for result in results:
+        ran = []
+        for fold, name in enumerate(result.folds):
+            tuned = str(_tuned(name, result.arm, result.seed))
+            jobs.setdefault(tuned, Job(tuned, _tune, (result, fold)))
+            run, reference = _run_folder(name, result.arm, result.seed), _run_folder(name, REFERENCE, result.seed)
+            needs = (tuned,) if result.arm.shares is None else (tuned, str(reference))
+            jobs[str(run)] = Job(str(run), _train_and_evaluate, (result, fold), needs)
+            ran.append(str(run))
+        jobs[str(result.file)] = Job(str(result.file), measure, (result,), tuple(ran))
+    return list(jobs.values())
+
+
+def planned_runs(validation: bool, named: Sequence[str], seeds: Sequence[int], larger: bool = False) -> Iterator[tuple[Arm, int]]:
     """The main arms with the first seed, the other arms, then the main arms with the other seeds; or the candidates, seed by seed."""
     for seed in seeds:
-        held_out = (*MAIN_ARMS, *OTHER_ARMS) if seed == SEEDS[0] else MAIN_ARMS
+        held_out = (*MAIN_ARMS, *OTHER_ARMS, *(LARGER_ARMS if larger else ())) if seed == SEEDS[0] else MAIN_ARMS
         for arm in CANDIDATES if validation else held_out:
             if arm.name in named:
                 yield arm, seed
 
 
-def _measure(data: StudyData, arm: Arm, seed: int, with_baselines: bool) -> bool:
+def measure(result: Result) -> bool:
     """Train and evaluate an arm where that was not done yet; whether there are figures of it then. Others go on where one fails."""
-    figures, baselines = RESULTS / data.name / f"{arm.name}_seed{seed}.npz", RESULTS / data.name / "baselines.npz"
-    names = [f"{data.name}_fold{fold}" for fold in range(data.folds)] if data.folds > 1 else [data.name]
-    design = design_of_result(data, names, arm, seed)
-    if all(read_about(path).get("design") == design for path in ([figures, baselines] if with_baselines else [figures])):
+    if result.is_there():
         return True
-    began, about = time.monotonic(), {"design": design, "commit": code_commit(_OWN_PAGES)}
+    began, about = time.monotonic(), {"design": result.design, "commit": code_commit(_OWN_PAGES), "device": _device(result)}
     try:
-        stores = [_store(data, fold, name) for fold, name in enumerate(names)]
-        runs = [_evaluated(data, name, store, arm, seed, with_baselines) for name, store in zip(names, stores, strict=True)]
+        runs = [_evaluated(result, fold) for fold in range(len(result.folds))]
     except _CommandError as error:
-        save_failure(figures, str(error), about)
-        print(f"{data.name}: {arm.name}, seed {seed} failed: {error}", flush=True)
+        save_failure(result.file, str(error), about)
+        print(f"{result.data.name}: {result.arm.name}, seed {result.seed} failed: {error}", flush=True)
         return False
-    measured, draws = pooled([measured_run(arm.name, run) for run in runs]), draw_subjects(stores[0].stays, DRAWS, seed=0)
+    measured = pooled([measured_run(result.arm.name, run) for run in runs])
+    draws = draw_subjects(_store(result.data, 0).stays, DRAWS, seed=0)
     predictions = pl.concat([read_predictions(run / "evaluation" / "predictions.parquet") for run in runs])
     of_arm = figures_of_run(measured, draws) | mean_aurocs_of_reported_probe(predictions, draws)
-    save_figures(figures, of_arm, {**about, "counts": counts_by_task(predictions)})
-    if with_baselines:
-        save_figures(baselines, baseline_figures(predictions, measured.displacements, draws), about)
-    print(f"{data.name}: {arm.name}, seed {seed}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
+    save_figures(result.file, of_arm, {**about, "counts": counts_by_task(predictions)})
+    if result.with_baselines:
+        save_figures(result.baselines, baseline_figures(predictions, measured.displacements, draws), about)
+    print(f"{result.data.name}: {result.arm.name}, seed {result.seed}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
     return True
 
 
-def _evaluated(data: StudyData, name: str, store: TrajectoryStore, arm: Arm, seed: int, with_baselines: bool) -> Path:
+def _device(result: Result) -> str:
+    return torch.cuda.get_device_name() if result.accelerator == "gpu" else "cpu"
+
+
+def _tune(result: Result, fold: int) -> None:
+    """Next-token tuning of an arm's encoder, where it is not done; whoever needs it says why it fails."""
+    with contextlib.suppress(_CommandError):
+        _tuned_encoder(result, fold, _store(result.data, fold))
+
+
+def _train_and_evaluate(result: Result, fold: int) -> None:
+    with contextlib.suppress(_CommandError):
+        _evaluated(result, fold)
+
+
+def _tuned(name: str, arm: Arm, seed: int) -> Path:
+    """The folder of the next-token tuning of an arm's encoder."""
+    unlike = (f"_present_{arm.tuned_present:g}" if arm.tuned_present else "") + (f"_steps_{arm.tuned_steps}" if arm.tuned_steps else "")
+    encoder = "" if arm.encoder == ENCODER else f"_{Path(arm.encoder).stem}"
+    return _RUNS / name / f"{Path(arm.tuning_config).stem}{encoder}{unlike}_seed{seed}"
+
+
+def _run_folder(name: str, arm: Arm, seed: int) -> Path:
+    return _RUNS / name / f"{arm.name}_seed{seed}"
+
+
+def _evaluated(result: Result, fold: int) -> Path:
     """The folder of a run that is trained and evaluated."""
-    run, design = _RUNS / name / f"{arm.name}_seed{seed}", design_of_run(data, name, arm, seed)
-    log = run.parent / "log.txt"
-    if not _is_of(run, design):
-        _train(data, name, store, arm, seed, run, log)
-        _sign(run, design)
-    measured = ("--context_hours", data.context_hours, "--horizon_hours", data.horizon_hours, "--other_contexts", "[]", "--draws", DRAWS)
+    data, arm, name = result.data, result.arm, result.folds[fold]
+    store, run = _store(data, fold), _run_folder(name, arm, result.seed)
+    design, measured = design_of_run(data, name, arm, result.seed), run / "measured"
+    if not _is_of(run / "trained", design):
+        _train(result, fold, store, run)
+        write_atomically(run / "trained", design)
+    options = ["--context_hours", data.context_hours, "--horizon_hours", data.horizon_hours, "--other_contexts", "[]", "--draws", DRAWS]
     # The windows of all folds are measured together, however few one has.
-    fewest = ("--minimum_windows", 1) if data.folds > 1 else ()
+    options += ["--minimum_windows", 1] if data.folds > 1 else []
     # What no table of the study shows is not measured again for each arm.
-    left_out = () if with_baselines else ("--baselines", "none", "--decoders", "false", "--tuned_encoder", "false")
-    _run(log, "evaluate", "--run", run, "--store", store.path, *measured, *fewest, *left_out)
+    options += [] if result.with_baselines else ["--baselines", "none", "--decoders", "false", "--tuned_encoder", "false"]
+    signature = " ".join(map(str, [design, *options]))
+    if not _is_of(measured, signature):
+        device = "cuda" if result.accelerator == "gpu" else "cpu"
+        _run(_log(run), "evaluate", "--run", run, "--store", store.path, "--device", device, *options)
+        write_atomically(measured, signature)
     shutil.rmtree(run / "latents", ignore_errors=True)
     drop_checkpoints(run, arm)
     return run
 
 
-def _train(data: StudyData, name: str, store: TrajectoryStore, arm: Arm, seed: int, run: Path, log: Path) -> None:
-    unlike = (f"_present_{arm.tuned_present:g}" if arm.tuned_present else "") + (f"_steps_{arm.tuned_steps}" if arm.tuned_steps else "")
-    tuned = run.parent / f"{Path(arm.tuning_config).stem}{unlike}_seed{seed}"
-    common = ("--config", ENCODER, "--data.store", store.path, "--seed_everything", seed, "--overwrite", "true", *TRAINING)
-    design = design_of_tuning(data, name, arm, seed)
-    if not _is_of(tuned, design):
-        phase = json.dumps(
-            [{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": arm.tuned_steps or data.next_token_steps}}]
-        )
-        over = ("--model.optimization.encoder_lr", NEXT_TOKEN_RATE, "--model.grounding.present", arm.tuned_present)
-        _run(log, "fit", "--config", arm.tuning_config, *common, "--run", tuned, "--trainer.callbacks", phase, *over)
-        _sign(tuned, design)
+def _train(result: Result, fold: int, store: TrajectoryStore, run: Path) -> None:
+    data, arm, seed, name = result.data, result.arm, result.seed, result.folds[fold]
+    tuned = _tuned_encoder(result, fold, store)
     weights = ("--model.encoder.weights", tuned / "checkpoints" / "phase0.ckpt", "--model.optimization.total_steps", data.steps)
-    reference = run.parent / f"{REFERENCE.name}_seed{seed}"
-    shares = arm.shares is not None and _is_of(reference, design_of_run(data, name, REFERENCE, seed))
+    reference = _run_folder(name, REFERENCE, seed)
+    shares = arm.shares is not None and _is_of(reference / "trained", design_of_run(data, name, REFERENCE, seed))
     start = ("--ckpt_path", reference / "checkpoints" / f"phase{arm.shares}.ckpt") if shares else ()
     shutil.rmtree(run, ignore_errors=True)
-    _run(log, "fit", "--config", arm.base, "--config", f"ablations/{arm.config}.yaml", *common, *weights, "--run", run, *start)
+    configs = ("--config", arm.base, "--config", f"ablations/{arm.config}.yaml")
+    _run(_log(run), "fit", *configs, *_common(result, store), *weights, "--run", run, *start)
+
+
+def _tuned_encoder(result: Result, fold: int, store: TrajectoryStore) -> Path:
+    """The folder of the tuned encoder that a run starts from; it is tuned where that was not done."""
+    data, arm, name = result.data, result.arm, result.folds[fold]
+    tuned, design = _tuned(name, arm, result.seed), design_of_tuning(data, name, arm, result.seed)
+    if not _is_of(tuned / "trained", design):
+        steps = arm.tuned_steps or data.next_token_steps
+        phase = json.dumps([{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": steps}}])
+        over = ("--model.optimization.encoder_lr", NEXT_TOKEN_RATE, "--model.grounding.present", arm.tuned_present)
+        common = _common(result, store)
+        _run(_log(tuned), "fit", "--config", arm.tuning_config, *common, "--run", tuned, "--trainer.callbacks", phase, *over)
+        write_atomically(tuned / "trained", design)
+    return tuned
+
+
+def _common(result: Result, store: TrajectoryStore) -> list[object]:
+    """Options of every training."""
+    over = ["--trainer.accelerator", result.accelerator, "--trainer.devices", 1]
+    own = ["--data.store", store.path, "--seed_everything", result.seed, "--overwrite", "true"]
+    return ["--config", result.arm.encoder, *own, *TRAINING, *over]
+
+
+def _log(run: Path) -> Path:
+    """What the commands of a run print; beside the folder, which training replaces."""
+    return run.parent / f"{run.name}.log"
 
 
 def drop_checkpoints(run: Path, arm: Arm) -> None:
@@ -165,21 +290,22 @@ def drop_checkpoints(run: Path, arm: Arm) -> None:
         file.unlink()
 
 
-def _sign(run: Path, design: str) -> None:
-    """Say that a run is finished, and of which design it is."""
-    write_atomically(run / "trained", design)
+def _is_of(signed: Path, design: str) -> bool:
+    """Whether a file says that what lies beside it is finished, and of that design."""
+    return signed.is_file() and signed.read_text(encoding="utf-8") == design
 
 
-def _is_of(run: Path, design: str) -> bool:
-    return (run / "trained").is_file() and (run / "trained").read_text(encoding="utf-8") == design
+def _stores(data: StudyData) -> list[TrajectoryStore]:
+    """The store of each fold."""
+    return [_store(data, fold) for fold in range(data.folds)]
 
 
-def _store(data: StudyData, fold: int, name: str) -> TrajectoryStore:
+def _store(data: StudyData, fold: int) -> TrajectoryStore:
     whole = Path("stores/study") / data.source
     if not (whole / "dataset.json").is_file():
         extract(data.source, _ORIGINAL / data.folder, whole)
     store = TrajectoryStore(whole)
-    view = Path("stores/study") / f"view_{name}"
+    view = Path("stores/study") / (f"view_{data.name}_fold{fold}" if data.folds > 1 else f"view_{data.name}")
     if data.stays is None:
         return write_view(store, view, fold_of_stays(store, data.folds, fold, seed=0))
     chosen = sampled_stays(store, data.stays, seed=0)

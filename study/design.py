@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 PUBLISHED, DEFAULT = "curriculum_published.yaml", "curriculum.yaml"
+ENCODER, LARGER_ENCODER = "encoder/tiny.yaml", "encoder/small.yaml"
 # Next-token tuning that comes before them.
 PUBLISHED_TUNING, DEFAULT_TUNING = "sft_published.yaml", "sft.yaml"
 
@@ -20,6 +21,7 @@ class Arm:
         tuning: Config of next-token tuning, in place of the one that comes before the base; arms with the same tuning share it.
         tuned_present: Weight of ``--model.grounding.present`` in it.
         tuned_steps: Steps of it, in place of the data set's.
+        encoder: Config of the encoder.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Arm:
     tuning: str | None = None
     tuned_present: float = 0.0
     tuned_steps: int | None = None
+    encoder: str = ENCODER
 
     @property
     def tuning_config(self) -> str:
@@ -59,6 +62,11 @@ OTHER_ARMS = (
     Arm("layer_norm", PUBLISHED, "layer_norm"),
     Arm("residual", PUBLISHED, "residual"),
     Arm("chained_h8", PUBLISHED, "chained_h8"),
+)
+# With the first seed, where there is a GPU: a larger encoder, tuned longer.
+LARGER_ARMS = (
+    Arm("published_larger", PUBLISHED, "full", tuned_steps=1200, encoder=LARGER_ENCODER),
+    Arm("default_larger", DEFAULT, "full", tuned_steps=1200, encoder=LARGER_ENCODER),
 )
 # What might make a better default; they are compared on validation stays.
 CANDIDATES = (

@@ -11,8 +11,6 @@ import yaml
 from clin_jepa.shipped_configs import config_folder
 from study.design import DRAWS, NEXT_TOKEN_RATE, PUBLISHED, TRAINING, Arm, StudyData
 
-ENCODER = "encoder/tiny.yaml"
-
 
 def design_of_tuning(data: StudyData, name: str, arm: Arm, seed: int) -> str:
     """Digest of all that next-token tuning depends on, but for the code.
@@ -26,7 +24,7 @@ def design_of_tuning(data: StudyData, name: str, arm: Arm, seed: int) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    configs = _config(ENCODER), _config(arm.tuning_config)
+    configs = _config(arm.encoder), _config(arm.tuning_config)
     return _digest(asdict(data), name, arm.tuned_present, arm.tuned_steps, seed, NEXT_TOKEN_RATE, TRAINING, *configs)
 
 

@@ -13,7 +13,7 @@ from clin_jepa.evaluation.arms import arms_report, figure_report, mean_over_seed
 from clin_jepa.evaluation.bootstrap import interval
 from clin_jepa.evaluation.risk_models import BASELINES
 from clin_jepa.evaluation.weighted import number_or_none
-from study.design import CANDIDATES, DATA, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
+from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
 from study.forest_plot import draw_forest
 from study.results import RAW_NUMBERS, RESULTS, failures, read_about, read_figures
 
@@ -93,15 +93,18 @@ def minus_best_baseline(
 def _of_data_set(folder: Path) -> dict[str, dict[int, dict[str, Floats]]]:
     """Figures by arm and seed."""
     found: dict[str, dict[int, dict[str, Floats]]] = {}
-    for arm in dict.fromkeys(arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS, *CANDIDATES)):
+    for arm in dict.fromkeys(arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS, *CANDIDATES)):
         for path in sorted(folder.glob(f"{arm}_seed*.npz")):
             found.setdefault(arm, {})[int(path.stem.rpartition("_seed")[2])] = read_figures(path)
     return found
 
 
 def _commits(folder: Path, arm: str) -> list[str]:
-    """The commits of the code that an arm's figures were made with."""
-    return sorted({read_about(path).get("commit", "not named") for path in folder.glob(f"{arm}_seed*.npz")})
+    """The commits of the code that an arm's figures were made with, and the GPU where it was one."""
+    abouts = [read_about(path) for path in folder.glob(f"{arm}_seed*.npz")]
+    devices = [about.get("device", "cpu") for about in abouts]
+    commits = [about.get("commit", "not named") for about in abouts]
+    return sorted({commit if device == "cpu" else f"{commit} on {device}" for commit, device in zip(commits, devices, strict=True)})
 
 
 def _section(data: StudyData, content: Mapping[str, Any]) -> str:

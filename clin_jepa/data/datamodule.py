@@ -18,7 +18,7 @@ from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.data.value_store import ValueStore, open_value_store
 from clin_jepa.data.windows import EndlessBatchSampler, WindowDataset, Windowing
 from clin_jepa.errors import InputError
-from clin_jepa.language_model import HUB_NAMES
+from clin_jepa.language_model import FROM_SCRATCH, HUB_NAMES
 
 Split = Literal["train", "tuning", "held_out"]
 
@@ -118,7 +118,7 @@ class TrajectoryDataModule(pl.LightningDataModule):
         Raises:
             InputError: If a model's tokenizer cannot be found, or has no end-of-text token.
         """
-        if self.tokenizer_source in ("store", "tiny"):
+        if self.tokenizer_source in ("store", *FROM_SCRATCH):
             return store_tokenizer(self.store, self.token_folder, self.vocab_size)
         tokenizer = load_tokenizer(HUB_NAMES.get(self.tokenizer_source, self.tokenizer_source), self.tokenizer_revision)
         if tokenizer.eos_token_id is None:

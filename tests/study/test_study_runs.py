@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from study.__main__ import drop_checkpoints, planned_runs
-from study.design import CANDIDATES, MAIN_ARMS, OTHER_ARMS, RECOMMENDED, REFERENCE, SEEDS, Arm
+from study.__main__ import Result, drop_checkpoints, measure, planned_jobs, planned_runs
+from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, RECOMMENDED, REFERENCE, SEEDS, Arm
 
 EVERY_ARM = [arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS)]
 
@@ -42,3 +42,28 @@ def test_of_a_measured_run_the_last_checkpoint_is_kept_and_what_others_begin_fro
     for _ in range(2):
         drop_checkpoints(tmp_path, arm)
         assert sorted(file.stem for file in (tmp_path / "checkpoints").iterdir()) == kept
+
+
+def test_the_larger_encoder_is_trained_where_it_is_asked_for_and_tuned_apart() -> None:
+    names = [*EVERY_ARM, *(arm.name for arm in LARGER_ARMS)]
+    assert [arm for arm, _ in planned_runs(False, names, [0, 1], larger=True)] == [*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS, *MAIN_ARMS]
+    assert not {arm for arm, _ in planned_runs(False, names, [0, 1])}.intersection(LARGER_ARMS)
+    tuned = [planned_jobs([Result(DATA[0], arm, 0)])[0].name for arm in (REFERENCE, RECOMMENDED, *LARGER_ARMS)]
+    assert len(set(tuned)) == len(tuned)
+
+
+def test_jobs_of_all_folds_come_after_what_they_need_and_before_the_figures() -> None:
+    demo, shared = DATA[2], OTHER_ARMS[0]
+    assert shared.shares == 1
+    results = [Result(demo, arm, 0) for arm in (REFERENCE, shared)]
+    jobs = planned_jobs(results)
+    names = [job.name for job in jobs]
+    assert len(names) == len(set(names)) == demo.folds * 3 + 2  # one tuning and two runs a fold, two results
+    for place, job in enumerate(jobs):
+        assert {need in names[:place] for need in job.needs} <= {True}
+    by_name = {job.name: job for job in jobs}
+    last = by_name[str(results[1].file)]
+    assert last.call is measure
+    assert len(last.needs) == demo.folds
+    for run in last.needs:
+        assert run.replace(shared.name, REFERENCE.name) in by_name[run].needs
