@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from study.__main__ import Result, drop_checkpoints, measure, planned_jobs, planned_runs
+from study.__main__ import planned_runs
 from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, RECOMMENDED, REFERENCE, SEEDS, Arm
+from study.runs import Result, drop_checkpoints, measure, planned_jobs
 
 EVERY_ARM = [arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS)]
 

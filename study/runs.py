@@ -1,0 +1,276 @@
+"""Runs of the study: an arm trained and evaluated on each fold, its figures kept; and the jobs that this is made of.
+
+Whatever is finished is kept, unless its design has changed since; a run that was interrupted begins again.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from benchmarks.code_commit import code_commit
+from clin_jepa.atomic_file import write_atomically
+from clin_jepa.cli import main as clinjepa
+from clin_jepa.data.trajectory_store import TrajectoryStore
+from clin_jepa.evaluation.arms import draw_subjects, figures_of_run
+from clin_jepa.evaluation.compare import measured_run
+from clin_jepa.evaluation.predictions_file import read_predictions
+from data_pipelines.extract import extract
+from study.design import (
+    DRAWS,
+    ENCODER,
+    MAIN_ARMS,
+    NEXT_TOKEN_RATE,
+    OTHER_ARMS,
+    REFERENCE,
+    TRAINING,
+    Arm,
+    StudyData,
+)
+from study.design_digest import design_of_result, design_of_run, design_of_tuning
+from study.folds import pooled
+from study.jobs import Job
+from study.results import (
+    RESULTS,
+    baseline_figures,
+    counts_by_task,
+    mean_aurocs_of_reported_probe,
+    read_about,
+    save_failure,
+    save_figures,
+)
+from study.store_view import fold_of_stays, sampled_stays, with_validation_stays, write_view
+
+_ORIGINAL = Path(os.environ.get("CLINJEPA_DATA", "../shared/data"))
+_RUNS = Path("runs/study")
+# What the study itself writes makes no other code of it.
+_OWN_PAGES = ("study/results", "docs")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Figures of one seed of an arm on a data set.
+
+    Args:
+        data: The data set.
+        arm: The arm.
+        seed: Of its training.
+        with_baselines: Whether the baselines are measured along.
+        accelerator: ``cpu`` or ``gpu``, where it is trained and measured; the design is the same.
+    """
+
+    data: StudyData
+    arm: Arm
+    seed: int
+    with_baselines: bool = False
+    accelerator: str = "cpu"
+
+    @property
+    def folds(self) -> list[str]:
+        """Name of each fold of the data set."""
+        return [f"{self.data.name}_fold{fold}" for fold in range(self.data.folds)] if self.data.folds > 1 else [self.data.name]
+
+    @property
+    def design(self) -> str:
+        """Digest of all that it depends on."""
+        return design_of_result(self.data, self.folds, self.arm, self.seed)
+
+    @property
+    def file(self) -> Path:
+        """Of its figures."""
+        return RESULTS / self.data.name / f"{self.arm.name}_seed{self.seed}.npz"
+
+    @property
+    def baselines(self) -> Path:
+        """File of the baselines' figures."""
+        return RESULTS / self.data.name / "baselines.npz"
+
+    def is_there(self) -> bool:
+        """Whether there are figures of this design."""
+        return all(
+            read_about(path).get("design") == self.design for path in [self.file, *([self.baselines] if self.with_baselines else [])]
+        )
+
+
+def planned_jobs(results: Sequence[Result]) -> list[Job]:
+    """The same as calling `measure` for each result, in parts that can run at once: tuning, then runs, then what puts folds together."""
+    jobs: dict[str, Job] = {}
+    for result in results:
+        ran = []
+        for fold, name in enumerate(result.folds):
+            tuned = str(_tuned(name, result.arm, result.seed))
+            jobs.setdefault(tuned, Job(tuned, _tune, (result, fold)))
+            run, reference = _run_folder(name, result.arm, result.seed), _run_folder(name, REFERENCE, result.seed)
+            needs = (tuned,) if result.arm.shares is None else (tuned, str(reference))
+            jobs[str(run)] = Job(str(run), _train_and_evaluate, (result, fold), needs)
+            ran.append(str(run))
+        jobs[str(result.file)] = Job(str(result.file), measure, (result,), tuple(ran))
+    return list(jobs.values())
+
+
+def measure(result: Result) -> bool:
+    """Train and evaluate an arm where that was not done yet; whether there are figures of it then. Others go on where one fails."""
+    if result.is_there():
+        return True
+    began, about = time.monotonic(), {"design": result.design, "commit": code_commit(_OWN_PAGES), "device": _device(result)}
+    try:
+        runs = [_evaluated(result, fold) for fold in range(len(result.folds))]
+    except _CommandError as error:
+        save_failure(result.file, str(error), about)
+        print(f"{result.data.name}: {result.arm.name}, seed {result.seed} failed: {error}", flush=True)
+        return False
+    with np.errstate(all="ignore"):
+        _save(result, runs, about)
+    print(f"{result.data.name}: {result.arm.name}, seed {result.seed}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
+    return True
+
+
+def _save(result: Result, runs: Sequence[Path], about: Mapping[str, str]) -> None:
+    """Measure the folds together and keep the figures."""
+    measured = pooled([measured_run(result.arm.name, run) for run in runs])
+    draws = draw_subjects(_store(result.data, 0).stays, DRAWS, seed=0)
+    predictions = pl.concat([read_predictions(run / "evaluation" / "predictions.parquet") for run in runs])
+    of_arm = figures_of_run(measured, draws) | mean_aurocs_of_reported_probe(predictions, draws)
+    save_figures(result.file, of_arm, {**about, "counts": counts_by_task(predictions)})
+    if result.with_baselines:
+        save_figures(result.baselines, baseline_figures(predictions, measured.displacements, draws), about)
+
+
+def _device(result: Result) -> str:
+    return torch.cuda.get_device_name() if result.accelerator == "gpu" else "cpu"
+
+
+def _tune(result: Result, fold: int) -> None:
+    """Next-token tuning of an arm's encoder, where it is not done; whoever needs it says why it fails."""
+    with contextlib.suppress(_CommandError):
+        _tuned_encoder(result, fold, _store(result.data, fold))
+
+
+def _train_and_evaluate(result: Result, fold: int) -> None:
+    with contextlib.suppress(_CommandError):
+        _evaluated(result, fold)
+
+
+def _tuned(name: str, arm: Arm, seed: int) -> Path:
+    """The folder of the next-token tuning of an arm's encoder."""
+    unlike = (f"_present_{arm.tuned_present:g}" if arm.tuned_present else "") + (f"_steps_{arm.tuned_steps}" if arm.tuned_steps else "")
+    encoder = "" if arm.encoder == ENCODER else f"_{Path(arm.encoder).stem}"
+    return _RUNS / name / f"{Path(arm.tuning_config).stem}{encoder}{unlike}_seed{seed}"
+
+
+def _run_folder(name: str, arm: Arm, seed: int) -> Path:
+    return _RUNS / name / f"{arm.name}_seed{seed}"
+
+
+def _evaluated(result: Result, fold: int) -> Path:
+    """The folder of a run that is trained and evaluated."""
+    data, arm, name = result.data, result.arm, result.folds[fold]
+    store, run = _store(data, fold), _run_folder(name, arm, result.seed)
+    design, measured = design_of_run(data, name, arm, result.seed), run / "measured"
+    if not _is_of(run / "trained", design):
+        _train(result, fold, store, run)
+        write_atomically(run / "trained", design)
+    options = ["--context_hours", data.context_hours, "--horizon_hours", data.horizon_hours, "--other_contexts", "[]", "--draws", DRAWS]
+    # The windows of all folds are measured together, however few one has.
+    options += ["--minimum_windows", 1] if data.folds > 1 else []
+    # What no table of the study shows is not measured again for each arm.
+    options += [] if result.with_baselines else ["--baselines", "none", "--decoders", "false", "--tuned_encoder", "false"]
+    signature = " ".join(map(str, [design, *options]))
+    if not _is_of(measured, signature):
+        device = "cuda" if result.accelerator == "gpu" else "cpu"
+        _run(_log(run), "evaluate", "--run", run, "--store", store.path, "--device", device, *options)
+        write_atomically(measured, signature)
+    shutil.rmtree(run / "latents", ignore_errors=True)
+    drop_checkpoints(run, arm)
+    return run
+
+
+def _train(result: Result, fold: int, store: TrajectoryStore, run: Path) -> None:
+    data, arm, seed, name = result.data, result.arm, result.seed, result.folds[fold]
+    tuned = _tuned_encoder(result, fold, store)
+    weights = ("--model.encoder.weights", tuned / "checkpoints" / "phase0.ckpt", "--model.optimization.total_steps", data.steps)
+    reference = _run_folder(name, REFERENCE, seed)
+    shares = arm.shares is not None and _is_of(reference / "trained", design_of_run(data, name, REFERENCE, seed))
+    start = ("--ckpt_path", reference / "checkpoints" / f"phase{arm.shares}.ckpt") if shares else ()
+    shutil.rmtree(run, ignore_errors=True)
+    configs = ("--config", arm.base, "--config", f"ablations/{arm.config}.yaml")
+    _run(_log(run), "fit", *configs, *_common(result, store), *weights, "--run", run, *start)
+
+
+def _tuned_encoder(result: Result, fold: int, store: TrajectoryStore) -> Path:
+    """The folder of the tuned encoder that a run starts from; it is tuned where that was not done."""
+    data, arm, name = result.data, result.arm, result.folds[fold]
+    tuned, design = _tuned(name, arm, result.seed), design_of_tuning(data, name, arm, result.seed)
+    if not _is_of(tuned / "trained", design):
+        steps = arm.tuned_steps or data.next_token_steps
+        phase = json.dumps([{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": steps}}])
+        over = ("--model.optimization.encoder_lr", NEXT_TOKEN_RATE, "--model.grounding.present", arm.tuned_present)
+        common = _common(result, store)
+        _run(_log(tuned), "fit", "--config", arm.tuning_config, *common, "--run", tuned, "--trainer.callbacks", phase, *over)
+        write_atomically(tuned / "trained", design)
+    return tuned
+
+
+def _common(result: Result, store: TrajectoryStore) -> list[object]:
+    """Options of every training."""
+    over = ["--trainer.accelerator", result.accelerator, "--trainer.devices", 1]
+    own = ["--data.store", store.path, "--seed_everything", result.seed, "--overwrite", "true"]
+    return ["--config", result.arm.encoder, *own, *TRAINING, *over]
+
+
+def _log(run: Path) -> Path:
+    """What the commands of a run print; beside the folder, which training replaces."""
+    return run.parent / f"{run.name}.log"
+
+
+def drop_checkpoints(run: Path, arm: Arm) -> None:
+    """Keep of a run the checkpoint of its last phase, and of the reference those that other arms begin from; a run's others are 0.4 GB."""
+    folder = run / "checkpoints"
+    shared = [folder / f"phase{other.shares}.ckpt" for other in (*MAIN_ARMS, *OTHER_ARMS) if other.shares] if arm == REFERENCE else []
+    kept = {max(folder.glob("phase[0-5].ckpt")), *shared}
+    for file in set(folder.glob("*.ckpt")) - kept:
+        file.unlink()
+
+
+def _is_of(signed: Path, design: str) -> bool:
+    """Whether a file says that what lies beside it is finished, and of that design."""
+    return signed.is_file() and signed.read_text(encoding="utf-8") == design
+
+
+def stores_of(data: StudyData) -> list[TrajectoryStore]:
+    """The store of each fold."""
+    return [_store(data, fold) for fold in range(data.folds)]
+
+
+def _store(data: StudyData, fold: int) -> TrajectoryStore:
+    whole = Path("stores/study") / data.source
+    if not (whole / "dataset.json").is_file():
+        extract(data.source, _ORIGINAL / data.folder, whole)
+    store = TrajectoryStore(whole)
+    view = Path("stores/study") / (f"view_{data.name}_fold{fold}" if data.folds > 1 else f"view_{data.name}")
+    if data.stays is None:
+        return write_view(store, view, fold_of_stays(store, data.folds, fold, seed=0))
+    chosen = sampled_stays(store, data.stays, seed=0)
+    return write_view(store, view, with_validation_stays(store, chosen, data.stays["held_out"], seed=1) if data.validation else chosen)
+
+
+class _CommandError(Exception):
+    """A clinjepa command did not end well; the message says why."""
+
+
+def _run(log: Path, *words: object) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+        code = clinjepa([str(word) for word in words])
+    if code:
+        said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if ": error: " in line]
+        reason = said[-1].partition(": error: ")[2] if said else f"exit code {code}"
+        raise _CommandError(f"clinjepa {words[0]}: {reason} (see {log})")
