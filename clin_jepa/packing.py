@@ -9,10 +9,12 @@ Attention runs per text: as variable-length flash attention on a CUDA device in 
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from inspect import signature
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -191,22 +193,22 @@ def packed_attention(
     scaling = options.get("scaling")
     query, key, value = _in_half_precision(query, key, value)
     if query.is_cuda and query.dtype in _HALF:
-        from torch.nn.attention.varlen import varlen_attn
-
-        out: Any = varlen_attn(
-            query[0].transpose(0, 1),
-            key[0].transpose(0, 1),
-            value[0].transpose(0, 1),
-            packing.offset_U,
-            packing.offset_U,
-            packing.longest,
-            packing.longest,
-            scale=scaling,
-            window_size=(-1, 0),
-            enable_gqa=key.shape[1] != query.shape[1],
-        )
-        return out.unsqueeze(0), None
+        query, key, value = (heads[0].transpose(0, 1) for heads in (query, key, value))
+        return _flash_attention(packing, query, key, value, scaling).unsqueeze(0), None
     return _bucketed_attention(packing.buckets, query, key, value, scaling).unsqueeze(0), None
+
+
+def _flash_attention(packing: Packing, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+    """Variable-length flash attention over tokens, ``[N, H, F]`` or ``[N, H_kv, F]`` each."""
+    offsets = (packing.offset_U, packing.offset_U, packing.longest, packing.longest)
+    grouped: dict[str, Any] = {}
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1 and "enable_gqa" in signature(varlen_attn).parameters:
+        grouped["enable_gqa"] = True
+    elif groups > 1:  # torch 2.11 does not say that it shares key heads
+        key, value = (heads.repeat_interleave(groups, dim=1) for heads in (key, value))
+    out: Any = varlen_attn(query, key, value, *offsets, scale=scaling, window_size=(-1, 0), **grouped)
+    return cast(Tensor, out)
 
 
 def _in_half_precision(*tensors: Tensor) -> tuple[Tensor, ...]:

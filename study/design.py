@@ -65,8 +65,8 @@ OTHER_ARMS = (
 )
 # With the first seed, where there is a GPU: a larger encoder, tuned longer.
 LARGER_ARMS = (
-    Arm("published_larger", PUBLISHED, "full", tuned_steps=1200, encoder=LARGER_ENCODER),
-    Arm("default_larger", DEFAULT, "full", tuned_steps=1200, encoder=LARGER_ENCODER),
+    Arm("published_larger", PUBLISHED, "full", tuned_steps=800, encoder=LARGER_ENCODER),
+    Arm("default_larger", DEFAULT, "full", tuned_steps=800, encoder=LARGER_ENCODER),
 )
 # What might make a better default; they are compared on validation stays.
 CANDIDATES = (

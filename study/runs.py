@@ -49,6 +49,8 @@ from study.results import (
 )
 from study.store_view import fold_of_stays, sampled_stays, with_validation_stays, write_view
 
+# For the intervals on a run's own page; the study draws subjects anew, the same for all arms.
+_DRAWS_OF_A_RUN = 50
 _ORIGINAL = Path(os.environ.get("CLINJEPA_DATA", "../shared/data"))
 _RUNS = Path("runs/study")
 # What the study itself writes makes no other code of it.
@@ -178,7 +180,16 @@ def _evaluated(result: Result, fold: int) -> Path:
     if not _is_of(run / "trained", design):
         _train(result, fold, store, run)
         write_atomically(run / "trained", design)
-    options = ["--context_hours", data.context_hours, "--horizon_hours", data.horizon_hours, "--other_contexts", "[]", "--draws", DRAWS]
+    options = [
+        "--context_hours",
+        data.context_hours,
+        "--horizon_hours",
+        data.horizon_hours,
+        "--other_contexts",
+        "[]",
+        "--draws",
+        _DRAWS_OF_A_RUN,
+    ]
     # The windows of all folds are measured together, however few one has.
     options += ["--minimum_windows", 1] if data.folds > 1 else []
     # What no table of the study shows is not measured again for each arm.
