@@ -209,8 +209,9 @@ def _train(result: Result, fold: int, store: TrajectoryStore, run: Path) -> None
     tuned = _tuned_encoder(result, fold, store)
     weights = ("--model.encoder.weights", tuned / "checkpoints" / "phase0.ckpt", "--model.optimization.total_steps", data.steps)
     reference = _run_folder(name, REFERENCE, seed)
-    shares = arm.shares is not None and _is_of(reference / "trained", design_of_run(data, name, REFERENCE, seed))
-    start = ("--ckpt_path", reference / "checkpoints" / f"phase{arm.shares}.ckpt") if shares else ()
+    shared = reference / "checkpoints" / f"phase{arm.shares}.ckpt"
+    shares = shared.is_file() and _is_of(reference / "trained", design_of_run(data, name, REFERENCE, seed))
+    start = ("--ckpt_path", shared) if shares else ()
     shutil.rmtree(run, ignore_errors=True)
     configs = ("--config", arm.base, "--config", f"ablations/{arm.config}.yaml")
     _run(_log(run), "fit", *configs, *_common(result, store), *weights, "--run", run, *start)
@@ -246,8 +247,8 @@ def drop_checkpoints(run: Path, arm: Arm) -> None:
     """Keep of a run the checkpoint of its last phase, and of the reference those that other arms begin from; a run's others are 0.4 GB."""
     folder = run / "checkpoints"
     shared = [folder / f"phase{other.shares}.ckpt" for other in (*MAIN_ARMS, *OTHER_ARMS) if other.shares] if arm == REFERENCE else []
-    kept = {max(folder.glob("phase[0-5].ckpt")), *shared}
-    for file in set(folder.glob("*.ckpt")) - kept:
+    last = sorted(folder.glob("phase[0-5].ckpt"))[-1:]
+    for file in set(folder.glob("*.ckpt")) - {*last, *shared}:
         file.unlink()
 
 

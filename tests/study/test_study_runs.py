@@ -32,6 +32,7 @@ def test_candidates_are_compared_with_the_seeds_asked_for() -> None:
         (REFERENCE, "12345", ["phase1", "phase2", "phase3", "phase5"]),
         (RECOMMENDED, "12345", ["phase5"]),
         (Arm("ends_early", "curriculum.yaml", "full"), "12", ["phase2"]),
+        (Arm("without_a_phase", "curriculum.yaml", "full"), "", []),
     ],
 )
 def test_of_a_measured_run_the_last_checkpoint_is_kept_and_what_others_begin_from(
