@@ -85,6 +85,8 @@ CANDIDATES = (
 
 SEEDS = (0, 1, 2)
 DRAWS = 500
+# To be raised when evaluation measures something else: trained runs stay, and are measured anew.
+MEASUREMENT = 1
 
 NEXT_TOKEN_RATE = "1e-3"
 TRAINING = (

@@ -51,7 +51,7 @@ def read_about(path: Path) -> dict[str, Any]:
         return dict(json.loads(str(content[_ABOUT]))) if _ABOUT in content.files else {}
 
 
-def save_failure(path: Path, reason: str, about: Mapping[str, str]) -> None:
+def save_failure(path: Path, reason: str, about: Mapping[str, Any]) -> None:
     """Write beside where the figures of a run would be why there are none; with figures it goes.
 
     Args:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -28,6 +29,7 @@ from study.design import (
     DRAWS,
     ENCODER,
     MAIN_ARMS,
+    MEASUREMENT,
     NEXT_TOKEN_RATE,
     OTHER_ARMS,
     REFERENCE,
@@ -97,9 +99,8 @@ class Result:
 
     def is_there(self) -> bool:
         """Whether there are figures of this design."""
-        return all(
-            read_about(path).get("design") == self.design for path in [self.file, *([self.baselines] if self.with_baselines else [])]
-        )
+        abouts = [read_about(path) for path in ([self.file, self.baselines] if self.with_baselines else [self.file])]
+        return all((about.get("design"), about.get("measurement", 1)) == (self.design, MEASUREMENT) for about in abouts)
 
 
 def planned_jobs(results: Sequence[Result]) -> list[Job]:
@@ -122,7 +123,8 @@ def measure(result: Result) -> bool:
     """Train and evaluate an arm where that was not done yet; whether there are figures of it then. Others go on where one fails."""
     if result.is_there():
         return True
-    began, about = time.monotonic(), {"design": result.design, "commit": code_commit(_OWN_PAGES), "device": _device(result)}
+    began = time.monotonic()
+    about = {"design": result.design, "measurement": MEASUREMENT, "commit": code_commit(_OWN_PAGES), "device": _device(result)}
     try:
         runs = [_evaluated(result, fold) for fold in range(len(result.folds))]
     except _CommandError as error:
@@ -135,7 +137,7 @@ def measure(result: Result) -> bool:
     return True
 
 
-def _save(result: Result, runs: Sequence[Path], about: Mapping[str, str]) -> None:
+def _save(result: Result, runs: Sequence[Path], about: Mapping[str, Any]) -> None:
     """Measure the folds together and keep the figures."""
     measured = pooled([measured_run(result.arm.name, run) for run in runs])
     draws = draw_subjects(_store(result.data, 0).stays, DRAWS, seed=0)
@@ -194,7 +196,7 @@ def _evaluated(result: Result, fold: int) -> Path:
     options += ["--minimum_windows", 1] if data.folds > 1 else []
     # What no table of the study shows is not measured again for each arm.
     options += [] if result.with_baselines else ["--baselines", "none", "--decoders", "false", "--tuned_encoder", "false"]
-    signature = " ".join(map(str, [design, *options]))
+    signature = " ".join(map(str, [design, MEASUREMENT, *options]))
     if not _is_of(measured, signature):
         device = "cuda" if result.accelerator == "gpu" else "cpu"
         _run(_log(run), "evaluate", "--run", run, "--store", store.path, "--device", device, *options)

@@ -1,11 +1,15 @@
 """Which runs the study has, in which order, and what it keeps of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from study import runs
 from study.__main__ import planned_runs
 from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, RECOMMENDED, REFERENCE, SEEDS, Arm
+from study.results import save_figures
 from study.runs import Result, drop_checkpoints, measure, planned_jobs
 
 EVERY_ARM = [arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS)]
@@ -69,3 +73,21 @@ def test_jobs_of_all_folds_come_after_what_they_need_and_before_the_figures() ->
     assert len(last.needs) == demo.folds
     for run in last.needs:
         assert run.replace(shared.name, REFERENCE.name) in by_name[run].needs
+
+
+def test_figures_are_there_while_design_and_measurement_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "RESULTS", tmp_path)
+    result = Result(DATA[0], REFERENCE, 0)
+    assert not result.is_there()
+    result.file.parent.mkdir()
+    figures = {"mase": np.zeros(3)}
+    save_figures(result.file, figures, {"design": result.design})  # before there was a number of the measurement
+    assert result.is_there()
+    assert not Result(DATA[0], REFERENCE, 1).is_there()
+    assert not replace(result, with_baselines=True).is_there()
+    save_figures(result.file, figures, {"design": "another"})
+    assert not result.is_there()
+    save_figures(result.file, figures, {"design": result.design, "measurement": runs.MEASUREMENT})
+    assert result.is_there()
+    monkeypatch.setattr(runs, "MEASUREMENT", runs.MEASUREMENT + 1)
+    assert not result.is_there()
