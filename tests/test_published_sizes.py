@@ -1,5 +1,6 @@
 """The published sizes, counted on the meta device: nothing is downloaded, nothing is allocated."""
 
+import pytest
 import torch
 
 from clin_jepa.encoder import TextEncoder
@@ -29,3 +30,11 @@ def test_qwen3_0_6b_has_its_published_shape() -> None:
 
     # 0.6B with tied embeddings, 0.44B without them: the model card.
     assert sum(p.numel() for p in encoder.parameters()) == 596_049_920
+
+
+@pytest.mark.parametrize(("base", "weights"), [("tiny", 1_115_200), ("small", 27_272_704)])
+def test_encoders_trained_from_scratch_have_the_sizes_that_are_documented(base: str, weights: int) -> None:
+    with torch.device("meta"):
+        encoder = TextEncoder(EncoderConfig(base=base))
+
+    assert sum(p.numel() for p in encoder.parameters()) == weights

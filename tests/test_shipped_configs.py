@@ -134,7 +134,7 @@ def shares(callbacks: Callbacks) -> Fraction:
 
 
 def test_every_config_is_listed_here() -> None:
-    assert ENCODERS == ["encoder/qwen3_0_6b.yaml", "encoder/qwen3_8b.yaml", "encoder/tiny.yaml"]
+    assert ENCODERS == ["encoder/qwen3_0_6b.yaml", "encoder/qwen3_8b.yaml", "encoder/small.yaml", "encoder/tiny.yaml"]
     assert [f"recipes/{name}.yaml" for name in ("eight_gpus", "one_80gb_gpu", "several_nodes", "workstation_gpu")] == RECIPES
     assert sorted(f"ablations/{name}.yaml" for name in EXPECTED_ARMS) == ARMS
     assert set(RUNS) == set(EXPECTED)
