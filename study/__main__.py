@@ -52,6 +52,11 @@ def main() -> None:
         for data in (VALIDATION if given.validation else DATA)
         if data.name in given.data and not given.write_up_only
     ]
+    if not results and not given.write_up_only:
+        parser.error(
+            "nothing is asked for: data sets whose names end in _validation, and candidates, go with --validation, larger arms with "
+            f"--larger, and arms that are not main with seed {SEEDS[0]}"
+        )
     if given.workers > 1:
         missing = [result for result in results if not result.is_there()]
         for data in {result.data.name: result.data for result in missing}.values():

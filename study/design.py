@@ -79,6 +79,8 @@ CANDIDATES = (
     Arm("default_tuned_with_numbers", DEFAULT, "no_outlook", tuning=PUBLISHED_TUNING, tuned_present=1.0),
     Arm("default_tuned_longer", DEFAULT, "full", tuned_steps=1600),
     Arm("default_chained", DEFAULT, "chained"),
+    Arm("default_no_joint_refinement", DEFAULT, "no_joint_refinement"),
+    Arm("default_sft_encoder", DEFAULT, "sft_encoder"),
     Arm("default_sigreg", DEFAULT, "sigreg"),
     Arm("default_residual", DEFAULT, "residual"),
 )

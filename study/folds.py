@@ -1,12 +1,17 @@
 """The folds of a cross-validation as one run: each subject is held out in one of them, so their rows are put together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from clin_jepa.evaluation.arms import MeasuredRun
+from clin_jepa.evaluation.arms import Draws, MeasuredRun, task_metrics
 from clin_jepa.evaluation.displacement import in_median_stable
 from clin_jepa.evaluation.model_names import COPY_FORWARD
+from clin_jepa.evaluation.weighted import quotient
+
+Floats = NDArray[np.float64]
 
 DISTANCES = ("distance", "distance_tuned", "distance_raw")
 
@@ -14,8 +19,9 @@ DISTANCES = ("distance", "distance_tuned", "distance_raw")
 def pooled(runs: Sequence[MeasuredRun]) -> MeasuredRun:
     """One run with the rows of all folds, which have shared no latent space.
 
-    Errors are counted in the mean error of copy-forward of their fold, and distances in the median stable one; scores are probabilities and
-    stay as they are. Where a fold lacks a task, its subjects have no row of it.
+    Errors are counted in the mean error of copy-forward of their fold, and distances in the median stable one. Scores stay as they are:
+    those of several models rank nothing together, which is what `metrics_within_folds` is for. Where a fold lacks a task, its subjects
+    have no row of it.
 
     Args:
         runs: Of the same arm and seed, a fold each.
@@ -30,3 +36,35 @@ def pooled(runs: Sequence[MeasuredRun]) -> MeasuredRun:
         pl.concat([run.displacements.with_columns(map(in_median_stable, DISTANCES)) for run in runs]),
         pl.concat([run.predictions for run in runs]),
     )
+
+
+def metrics_within_folds(predictions: Sequence[pl.DataFrame], draws: Draws) -> dict[str, dict[str, Floats]]:
+    """``auroc``, ``auprc`` and ``brier`` of one model on each task, ``[1 + R]`` each.
+
+    The scores of two folds come from two trainings, so that an event of one is not held against a non-event of the other. Of the folds'
+    figures the mean is taken: an AUROC counts by pairs of an event and a non-event, an AUPRC by events, a Brier score by rows.
+
+    Args:
+        predictions: As in ``predictions.parquet``, of the same model, a fold each.
+        draws: Of the subjects.
+    """
+    total: dict[str, dict[str, Floats]] = {}
+    weight: dict[str, dict[str, Floats]] = {}
+    for table in predictions:
+        for task, found in task_metrics(table, draws, ("auroc", "auprc", "brier")).items():
+            counted = _counts(table.filter(pl.col("task") == task), draws)
+            for name, value_R in found.items():
+                # Where it counts nothing, as without an event, it is undefined.
+                part_R = np.where(counted[name] > 0, value_R * counted[name], 0.0)
+                total.setdefault(task, {})[name] = total.get(task, {}).get(name, 0.0) + part_R
+                weight.setdefault(task, {})[name] = weight.get(task, {}).get(name, 0.0) + counted[name]
+    return {task: {name: quotient(of_task[name], weight[task][name]) for name in of_task} for task, of_task in total.items()}
+
+
+def _counts(rows: pl.DataFrame, draws: Draws) -> Mapping[str, Floats]:
+    """What the figures of a fold count by in every draw, ``[1 + R]`` each."""
+    column_N, event_N = draws.columns(rows["stay_id"]), rows["label"].to_numpy().astype(np.float64)
+    subjects = draws.times_RS.shape[1]
+    events_R = draws.times_RS @ np.bincount(column_N, event_N, subjects)
+    others_R = draws.times_RS @ np.bincount(column_N, 1 - event_N, subjects)
+    return {"auroc": events_R * others_R, "auprc": events_R, "brier": events_R + others_R}

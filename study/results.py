@@ -1,7 +1,7 @@
 """What the study keeps of each run: its figures in every bootstrap draw, its design and its commit. No row of a patient is among them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from clin_jepa.atomic_file import replacing, write_atomically
-from clin_jepa.evaluation.arms import Draws, aurocs, displacement_figures
+from clin_jepa.evaluation.arms import Draws, MeasuredRun, auroc_figures, displacement_figures, figures_of_run
 from clin_jepa.evaluation.risk_models import BACKBONE, BASELINES, REPORTED_PROBE
+from study.folds import metrics_within_folds
 
 RESULTS = Path(__file__).parent / "results"
 # Of whose displacements there is a ratio too, by their column.
@@ -74,27 +75,48 @@ def counts_by_task(predictions: pl.DataFrame) -> dict[str, list[int]]:
     return {task: [rows, events] for task, rows, events in sorted(counted.iter_rows())}
 
 
-def mean_aurocs_of_reported_probe(predictions: pl.DataFrame, draws: Draws) -> dict[str, Floats]:
-    """Mean AUROCs of the probe as published, on the latents of a run; its other figures are as with any probe."""
-    table = predictions.filter(pl.col("model") == REPORTED_PROBE)
-    return {f"{name}, reported probe": value_R for name, value_R in aurocs(table, draws).items() if name.startswith("mean")}
-
-
-def baseline_figures(predictions: pl.DataFrame, displacements: pl.DataFrame, draws: Draws) -> dict[str, Floats]:
-    """What arms are held against, ``[1 + R]`` each, under ``model / figure``.
-
-    AUROCs of the baselines that a run was evaluated with, and displacement ratios of `UNTRAINED`.
+def risk_figures(predictions: Sequence[pl.DataFrame], model: str, draws: Draws) -> dict[str, Floats]:
+    """AUROCs of a model and their means, then ``auprc <task>`` and ``brier <task>``, ``[1 + R]`` each.
 
     Args:
-        predictions: Of all models.
+        predictions: Of all models, a fold each.
+        model: Which one.
+        draws: Of the subjects.
+    """
+    by_task = metrics_within_folds([table.filter(pl.col("model") == model) for table in predictions], draws)
+    others = {f"{name} {task}": of_task[name] for name in ("auprc", "brier") for task, of_task in by_task.items()}
+    return auroc_figures(by_task) | others
+
+
+def figures_of_folds(measured: MeasuredRun, predictions: Sequence[pl.DataFrame], draws: Draws) -> dict[str, Floats]:
+    """All figures of a run, ``[1 + R]`` each; of the published probe on its latents the mean AUROCs, the rest is as with any probe.
+
+    Args:
+        measured: The folds together.
+        predictions: Of all models, a fold each.
+        draws: Of the subjects.
+    """
+    reported = risk_figures(predictions, REPORTED_PROBE, draws)
+    of_reported = {f"{name}, reported probe": value_R for name, value_R in reported.items() if name.startswith("mean")}
+    return figures_of_run(measured, draws, by_task={}) | risk_figures(predictions, BACKBONE, draws) | of_reported
+
+
+def baseline_figures(predictions: Sequence[pl.DataFrame], displacements: pl.DataFrame, draws: Draws) -> dict[str, Floats]:
+    """What arms are held against, ``[1 + R]`` each, under ``model / figure``.
+
+    Figures of the baselines that a run was evaluated with, as of `risk_figures`, and displacement ratios of `UNTRAINED`.
+
+    Args:
+        predictions: Of all models, a fold each.
         displacements: As in ``displacements.parquet``.
         draws: Of the subjects.
     """
-    table = predictions.filter(pl.col("model").is_in(BASELINES))
+    measured = {model for table in predictions for model in table["model"].unique()}
     found = {
         f"{model} / {name}": value_R
-        for (model,), part in table.group_by("model", maintain_order=True)
-        for name, value_R in aurocs(part, draws).items()
+        for model in BASELINES
+        if model in measured
+        for name, value_R in risk_figures(predictions, model, draws).items()
     }
     for model, column in UNTRAINED.items():
         known = displacements.drop_nulls(column)

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from benchmarks.code_commit import code_commit
 from clin_jepa.atomic_file import write_atomically
 from clin_jepa.cli import main as clinjepa
 from clin_jepa.data.trajectory_store import TrajectoryStore
-from clin_jepa.evaluation.arms import draw_subjects, figures_of_run
+from clin_jepa.evaluation.arms import draw_subjects
 from clin_jepa.evaluation.compare import measured_run
 from clin_jepa.evaluation.predictions_file import read_predictions
 from data_pipelines.extract import extract
@@ -44,7 +45,7 @@ from study.results import (
     RESULTS,
     baseline_figures,
     counts_by_task,
-    mean_aurocs_of_reported_probe,
+    figures_of_folds,
     read_about,
     save_failure,
     save_figures,
@@ -53,8 +54,12 @@ from study.store_view import fold_of_stays, sampled_stays, with_validation_stays
 
 # For the intervals on a run's own page; the study draws subjects anew, the same for all arms.
 _DRAWS_OF_A_RUN = 50
+# Exit code of a command that was interrupted, as of a shell.
+_INTERRUPTED = 130
 _ORIGINAL = Path(os.environ.get("CLINJEPA_DATA", "../shared/data"))
 _RUNS = Path("runs/study")
+# Of a run, beside its configuration: the code and the device that trained it.
+_ORIGIN = "origin.json"
 # What the study itself writes makes no other code of it.
 _OWN_PAGES = ("study/results", "docs")
 
@@ -123,16 +128,15 @@ def measure(result: Result) -> bool:
     """Train and evaluate an arm where that was not done yet; whether there are figures of it then. Others go on where one fails."""
     if result.is_there():
         return True
-    began = time.monotonic()
-    about = {"design": result.design, "measurement": MEASUREMENT, "commit": code_commit(_OWN_PAGES), "device": _device(result)}
+    began, about = time.monotonic(), {"design": result.design, "measurement": MEASUREMENT}
     try:
         runs = [_evaluated(result, fold) for fold in range(len(result.folds))]
     except _CommandError as error:
-        save_failure(result.file, str(error), about)
+        save_failure(result.file, str(error), {**about, **_origin(result)})
         print(f"{result.data.name}: {result.arm.name}, seed {result.seed} failed: {error}", flush=True)
         return False
     with np.errstate(all="ignore"):
-        _save(result, runs, about)
+        _save(result, runs, {**about, **_joined(runs)})
     print(f"{result.data.name}: {result.arm.name}, seed {result.seed}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
     return True
 
@@ -141,15 +145,23 @@ def _save(result: Result, runs: Sequence[Path], about: Mapping[str, Any]) -> Non
     """Measure the folds together and keep the figures."""
     measured = pooled([measured_run(result.arm.name, run) for run in runs])
     draws = draw_subjects(_store(result.data, 0).stays, DRAWS, seed=0)
-    predictions = pl.concat([read_predictions(run / "evaluation" / "predictions.parquet") for run in runs])
-    of_arm = figures_of_run(measured, draws) | mean_aurocs_of_reported_probe(predictions, draws)
-    save_figures(result.file, of_arm, {**about, "counts": counts_by_task(predictions)})
+    predictions = [read_predictions(run / "evaluation" / "predictions.parquet") for run in runs]
+    figures = figures_of_folds(measured, predictions, draws)
+    save_figures(result.file, figures, {**about, "counts": counts_by_task(pl.concat(predictions))})
     if result.with_baselines:
         save_figures(result.baselines, baseline_figures(predictions, measured.displacements, draws), about)
 
 
-def _device(result: Result) -> str:
-    return torch.cuda.get_device_name() if result.accelerator == "gpu" else "cpu"
+def _origin(result: Result) -> dict[str, str]:
+    """The code and the device that a run is trained with."""
+    return {"commit": code_commit(_OWN_PAGES), "device": torch.cuda.get_device_name() if result.accelerator == "gpu" else "cpu"}
+
+
+def _joined(runs: Sequence[Path]) -> dict[str, str]:
+    """The origins of several runs: each commit and each device once."""
+    files = [run / _ORIGIN for run in runs]
+    origins = [json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {} for file in files]
+    return {name: ", ".join(sorted({origin.get(name, "unknown") for origin in origins})) for name in ("commit", "device")}
 
 
 def _tune(result: Result, fold: int) -> None:
@@ -181,6 +193,7 @@ def _evaluated(result: Result, fold: int) -> Path:
     design, measured = design_of_run(data, name, arm, result.seed), run / "measured"
     if not _is_of(run / "trained", design):
         _train(result, fold, store, run)
+        write_atomically(run / _ORIGIN, json.dumps(_origin(result)) + "\n")
         write_atomically(run / "trained", design)
     options = [
         "--context_hours",
@@ -281,10 +294,23 @@ class _CommandError(Exception):
 
 
 def _run(log: Path, *words: object) -> None:
+    """Run a clinjepa command; what it prints goes to the end of a file.
+
+    Raises:
+        _CommandError: If it does not end well, whatever the reason.
+        KeyboardInterrupt: If it was interrupted, which is no failure.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
-        code = clinjepa([str(word) for word in words])
+        began = stream.tell()
+        try:
+            code, reason = clinjepa([str(word) for word in words]), ""
+        except Exception as error:  # out of memory on a GPU, say: the other arms go on
+            traceback.print_exc()
+            code, reason = 1, f"{type(error).__name__}: {error}"
+    if code == _INTERRUPTED:
+        raise KeyboardInterrupt
     if code:
-        said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if ": error: " in line]
-        reason = said[-1].partition(": error: ")[2] if said else f"exit code {code}"
-        raise _CommandError(f"clinjepa {words[0]}: {reason} (see {log})")
+        lines = log.read_bytes()[began:].decode(errors="replace").splitlines()
+        said = [line.partition(": error: ")[2] for line in lines if ": error: " in line]
+        raise _CommandError(f"clinjepa {words[0]}: {reason or (said[-1] if said else f'exit code {code}')} (see {log})")

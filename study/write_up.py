@@ -13,6 +13,7 @@ from clin_jepa.evaluation.arms import arms_report, figure_report, mean_over_seed
 from clin_jepa.evaluation.bootstrap import interval
 from clin_jepa.evaluation.risk_models import BASELINES
 from clin_jepa.evaluation.weighted import number_or_none
+from data_pipelines.labels import TASKS
 from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
 from study.forest_plot import draw_forest
 from study.results import RAW_NUMBERS, RESULTS, failures, read_about, read_figures
@@ -111,8 +112,8 @@ def _section(data: StudyData, content: Mapping[str, Any]) -> str:
     """Tables: figures of each arm, their differences to the reference and to the best baseline, and AUROCs of each task."""
     arms, baselines = content["arms"], content["baselines"]
     names = list(dict.fromkeys(name for of_arm in arms.values() for name in of_arm["figures"]))
-    by_task = [name for name in names if name.startswith("auroc ")]
-    main = [name for name in names if name not in by_task]
+    by_task = {metric: [name for name in names if name.startswith(f"{metric} ")] for metric in ("auroc", "auprc", "brier")}
+    main = [name for name in names if not any(name in of_metric for of_metric in by_task.values())]
     picture = draw_forest(data.name, arms, baselines, PAGE.parent)
     lines = [f"## {data.name}\n", f"![Figures of each arm with 95 % intervals]({picture.name})\n"]
     lines += _head("arm", ["seeds", "commit", *main])
@@ -127,16 +128,25 @@ def _section(data: StudyData, content: Mapping[str, Any]) -> str:
         lines += ["\nMinus the best baseline, paired:\n", *_head("arm", [f"{name}: {model}" for name, model in best.items()])]
         for arm, of_arm in arms.items():
             lines.append(_row(arm, [_bold_where_clear(of_arm["minus_best_baseline"].get(name), name) for name in best]))
-    if by_task:
-        lines += ["\nAUROC of each task:\n", *_head("model", [name.removeprefix("auroc ") for name in by_task])]
-        known = [content["counts"].get(name.removeprefix("auroc ")) for name in by_task]
-        lines += [_row("*events of rows*", ["" if count is None else f"{count[1]} of {count[0]}" for count in known])] if any(known) else []
-        for arm, of_arm in arms.items():
-            lines.append(_row(arm, [_value(of_arm["figures"].get(name), name) for name in by_task]))
-        lines += _baseline_rows(baselines, by_task)
+    for metric in ("auroc", "auprc"):
+        lines += _tasks(metric, by_task[metric], content)
+    if missing := [task for task in TASKS if content["counts"] and task not in content["counts"]]:
+        lines += [f"\nNot measured, for want of variables or of events: {', '.join(missing)}."]
     if content["failed"]:
         lines += ["\nWithout figures:\n", *(f"- `{name}`: {reason}" for name, reason in content["failed"].items())]
     return "\n".join([*lines, ""])
+
+
+def _tasks(metric: str, names: Sequence[str], content: Mapping[str, Any]) -> list[str]:
+    """A metric of each task, of arms and baselines; nothing where no arm has it."""
+    if not names:
+        return []
+    tasks = [name.removeprefix(f"{metric} ") for name in names]
+    known = [content["counts"].get(task) for task in tasks]
+    lines = [f"\n{metric.upper()} of each task:\n", *_head("model", tasks)]
+    lines += [_row("*events of rows*", ["" if count is None else f"{count[1]} of {count[0]}" for count in known])] if any(known) else []
+    lines += [_row(arm, [_value(of_arm["figures"].get(name), name) for name in names]) for arm, of_arm in content["arms"].items()]
+    return lines + _baseline_rows(content["baselines"], names)
 
 
 def _baseline_rows(baselines: Mapping[str, Any], names: Sequence[str], skipped: int = 0) -> list[str]:

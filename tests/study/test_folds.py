@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from clin_jepa.evaluation.arms import MeasuredRun, draw_subjects, figures_of_run
+from clin_jepa.evaluation.arms import Draws, MeasuredRun, draw_subjects, figures_of_run, task_metrics
 from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
-from study.folds import pooled
+from study.folds import metrics_within_folds, pooled
 
 STAYS = pl.DataFrame({"stay_id": range(40), "subject_id": range(40)})
 
@@ -51,3 +51,43 @@ def test_a_task_that_a_fold_lacks_is_measured_on_the_subjects_of_the_others() ->
 def test_a_single_run_stays_as_it_is() -> None:
     only = fold(range(40), 3.0)
     assert pooled([only]) is only
+
+
+def scores(stays: range, label: list[int], score: list[float]) -> pl.DataFrame:
+    return pl.DataFrame({"task": "sepsis", "stay_id": stays, "hour": 23, "label": label, "score": score}).cast({"label": pl.Boolean})
+
+
+def test_prevalence_of_folds_with_unlike_rates_has_an_auroc_of_a_half() -> None:
+    # The rate of the training folds is low where that of the held-out one is high: over all folds the ranks would be upside down.
+    folds = [scores(range(10), [1] * 5 + [0] * 5, [0.1] * 10), scores(range(10, 20), [1] + [0] * 9, [0.5] * 10)]
+    draws = draw_subjects(STAYS, 30, seed=0)
+    together = task_metrics(pl.concat(folds), draws)["sepsis"]["auroc"]
+    within = metrics_within_folds(folds, draws)["sepsis"]["auroc"]
+
+    assert together[0] < 0.4
+    np.testing.assert_allclose(within, 0.5)
+
+
+def test_figures_within_folds_by_hand() -> None:
+    # AUROC 3/4 of four pairs and 1 of three; average precision (1 + 2/3) / 2 of two events and 1 of one.
+    folds = [scores(range(4), [1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1]), scores(range(4, 8), [1, 0, 0, 0], [0.3, 0.2, 0.2, 0.1])]
+    found = metrics_within_folds(folds, draw_subjects(STAYS, 5, seed=0))["sepsis"]
+    assert found["auroc"][0] == pytest.approx((0.75 * 4 + 1 * 3) / 7)
+    assert found["auprc"][0] == pytest.approx((5 / 6 * 2 + 1) / 3)
+    assert found["brier"][0] == pytest.approx((0.01 + 0.64 + 0.09 + 0.01 + 0.49 + 0.04 + 0.04 + 0.01) / 8)
+
+
+def test_a_fold_counts_for_nothing_in_a_draw_without_an_event_of_it() -> None:
+    folds = [scores(range(2), [1, 0], [0.9, 0.1]), scores(range(2, 4), [1, 0], [0.1, 0.9])]
+    stays = pl.DataFrame({"stay_id": range(4), "subject_id": range(4)})
+    times_RS = np.array([[1.0, 1, 1, 1], [1, 1, 0, 2], [0, 2, 0, 2]])
+    draws = Draws({stay: stay for stay in stays["stay_id"]}, times_RS)
+    found = metrics_within_folds(folds, draws)["sepsis"]["auroc"]
+    np.testing.assert_array_equal(found, [0.5, 1.0, np.nan])
+
+
+def test_within_a_single_fold_the_figures_are_those_of_the_run() -> None:
+    table, draws = scores(range(6), [1, 0, 1, 0, 0, 1], [0.9, 0.8, 0.7, 0.1, 0.3, 0.2]), draw_subjects(STAYS, 50, seed=0)
+    found, expected = metrics_within_folds([table], draws)["sepsis"], task_metrics(table, draws)["sepsis"]
+    for name, value_R in found.items():
+        np.testing.assert_allclose(value_R, expected[name])

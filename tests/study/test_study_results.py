@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from clin_jepa.evaluation.arms import draw_subjects
+from clin_jepa.evaluation.arms import MeasuredRun, draw_subjects
+from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
 from study import results, write_up
 from study.design import StudyData
 
@@ -44,6 +45,9 @@ def test_the_tables_hold_means_over_seeds_beside_the_baselines(tmp_path: Path, m
     assert "| chained | **-0.150** (-0.150 to -0.150); seeds 0.071 |" in page
     assert "| *lightgbm* | 0.810 (0.801 to 0.819) |" in page
     assert "| *events of rows* | 7 of 120 |" in page
+    assert "\nAUPRC of each task:" not in page
+    assert "Not measured, for want of variables or of events: " in page
+    assert "sepsis_onset" not in page.partition("Not measured")[2]
     assert "- `naive_seed0`: 3 of 4 weights are not finite" in page
     assert "](study_icu.png)" in page
     assert (tmp_path / "study_icu.png").read_bytes().startswith(b"\x89PNG")
@@ -102,10 +106,26 @@ def test_baselines_are_measured_by_their_own_scores_and_distances() -> None:
         }
     )  # fmt: skip
     draws = draw_subjects(stays, 10, seed=0)
-    found = results.baseline_figures(predictions, displacements, draws)
+    found = results.baseline_figures([predictions], displacements, draws)
 
     assert found["lightgbm / auroc sepsis"][0] == 1.0 and found["lightgbm / mean auroc, binary"][0] == 1.0
+    assert found["lightgbm / auprc sepsis"][0] == 1.0 and found["lightgbm / brier sepsis"][0] == 0.0
     assert found["raw numbers / displacement_ratio"][0] == pytest.approx(1.5)
     assert not [name for name in found if name.startswith(("encoder", "clin_jepa", "reported"))]
     assert results.counts_by_task(predictions) == {"sepsis": [40, 10]}
-    assert results.mean_aurocs_of_reported_probe(predictions, draws)["mean auroc, binary, reported probe"][0] == 0.0
+
+    measured = MeasuredRun("full", 0, errors(stays["stay_id"]), displacements, predictions)
+    figures = results.figures_of_folds(measured, [predictions], draws)
+    assert figures["mean auroc, binary"][0] == 0.5 and figures["mean auroc, binary, reported probe"][0] == 0.0
+    assert figures["brier sepsis"][0] == 0.25 and figures["auprc sepsis"][0] == pytest.approx(0.25)
+    assert figures["displacement_ratio"][0] == pytest.approx(1.0)
+
+
+def errors(stay_ids: pl.Series) -> pl.DataFrame:
+    return pl.concat(
+        [
+            pl.DataFrame({"forecast": name, "stay_id": stay_ids, "start": 0, "hour": hour, "l1": 1.0})
+            for name in (TRUE_ACTIONS, COPY_FORWARD, TRAINING_MEAN)
+            for hour in (1, 2)
+        ]
+    )

@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from study import runs
-from study.__main__ import planned_runs
+from study.__main__ import main, planned_runs
 from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, RECOMMENDED, REFERENCE, SEEDS, Arm
-from study.results import save_figures
+from study.results import failures, save_figures
 from study.runs import Result, drop_checkpoints, measure, planned_jobs
 
 EVERY_ARM = [arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS)]
@@ -91,3 +92,77 @@ def test_figures_are_there_while_design_and_measurement_are_the_same(tmp_path: P
     assert result.is_there()
     monkeypatch.setattr(runs, "MEASUREMENT", runs.MEASUREMENT + 1)
     assert not result.is_there()
+
+
+def commands(monkeypatch: pytest.MonkeyPatch, *outcomes: int | Exception, says: str = "") -> list[list[str]]:
+    """Stand for clinjepa: each call has the next outcome, the last one again and again; the calls."""
+    called: list[list[str]] = []
+
+    def call(words: list[str]) -> int:
+        outcome = outcomes[min(len(called), len(outcomes) - 1)]
+        called.append(words)
+        print(says)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(runs, "clinjepa", call)
+    return called
+
+
+@pytest.fixture
+def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
+    monkeypatch.setattr(runs, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(runs, "_RUNS", tmp_path / "runs")
+    monkeypatch.setattr(runs, "_store", lambda data, fold: SimpleNamespace(path=tmp_path))
+    return Result(DATA[0], REFERENCE, 0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says", "reason"),
+    [
+        (1, "clinjepa fit: error: no stay is in the train split", "no stay is in the train split"),
+        (3, "", "exit code 3"),
+        (RuntimeError("CUDA out of memory"), "", "RuntimeError: CUDA out of memory"),
+    ],
+)
+def test_of_an_arm_that_fails_the_reason_is_kept_and_others_go_on(
+    outcome: int | Exception, says: str, reason: str, result: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands(monkeypatch, 2, says="clinjepa fit: error: of an earlier attempt")
+    assert not measure(result)
+    commands(monkeypatch, outcome, says=says)
+    assert not measure(result)
+    said = failures(result.file.parent)["published_seed0"]
+    assert said.startswith(f"clinjepa fit: {reason} (see ")
+
+
+def test_an_interruption_ends_the_study_and_is_no_failure(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = commands(monkeypatch, 130)
+    with pytest.raises(KeyboardInterrupt):
+        measure(result)
+    assert len(called) == 1
+    assert failures(result.file.parent) == {}
+
+
+def test_what_is_trained_and_measured_is_not_done_again(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[dict[str, object]] = []
+    monkeypatch.setattr(runs, "_save", lambda result, folders, about: saved.append(dict(about)))
+    called = commands(monkeypatch, 0, 0, 1)
+    assert not measure(result)  # tuned, trained, not evaluated
+    assert [words[0] for words in called] == ["fit", "fit", "evaluate"]
+    called = commands(monkeypatch, 0)
+    assert measure(result)
+    assert [words[0] for words in called] == ["evaluate"]
+    called = commands(monkeypatch, 0)
+    assert measure(result)
+    assert called == []
+    assert {about["device"] for about in saved} == {"cpu"}
+    assert {about["design"] for about in saved} == {result.design}
+
+
+def test_nothing_asked_for_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["study", "--validation", "--data", "cinc_2012"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "nothing is asked for" in capsys.readouterr().err
