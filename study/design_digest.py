@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import MISSING, asdict, fields
 from typing import Any
 
@@ -25,7 +24,7 @@ def design_of_tuning(data: StudyData, name: str, arm: Arm, seed: int) -> str:
         64 hexadecimal digits.
     """
     configs = _config(arm.encoder), _config(arm.tuning_config)
-    return _digest(asdict(data), name, arm.tuned_present, arm.tuned_steps, seed, NEXT_TOKEN_RATE, TRAINING, *configs)
+    return _digest(_described(data), name, arm.tuned_present, arm.tuned_steps, seed, NEXT_TOKEN_RATE, TRAINING, *configs)
 
 
 def design_of_run(data: StudyData, name: str, arm: Arm, seed: int) -> str:
@@ -45,10 +44,16 @@ def design_of_run(data: StudyData, name: str, arm: Arm, seed: int) -> str:
     return _digest(design_of_tuning(data, name, arm, seed), _chosen(arm), configs, shared, DRAWS)
 
 
-def design_of_result(data: StudyData, names: Sequence[str], arm: Arm, seed: int) -> str:
-    """Digest of what a result depends on: that of its run, or of the runs of all folds; arguments as of `design_of_run`, a name a fold."""
-    designs = [design_of_run(data, name, arm, seed) for name in names]
+def design_of_result(data: StudyData, arm: Arm, seed: int) -> str:
+    """Digest of what a result depends on: that of its run, or of the runs of all folds; arguments as of `design_of_run`."""
+    designs = [design_of_run(data, name, arm, seed) for name in data.fold_names]
     return designs[0] if len(designs) == 1 else _digest(designs)
+
+
+def _described(data: StudyData) -> dict[str, Any]:
+    """Of a data set what it always had, and its revision once there is a second."""
+    described = asdict(data)
+    return described if data.revision > 1 else {name: value for name, value in described.items() if name != "revision"}
 
 
 def _config(name: str) -> Any:

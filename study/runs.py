@@ -83,14 +83,9 @@ class Result:
     accelerator: str = "cpu"
 
     @property
-    def folds(self) -> list[str]:
-        """Name of each fold of the data set."""
-        return [f"{self.data.name}_fold{fold}" for fold in range(self.data.folds)] if self.data.folds > 1 else [self.data.name]
-
-    @property
     def design(self) -> str:
         """Digest of all that it depends on."""
-        return design_of_result(self.data, self.folds, self.arm, self.seed)
+        return design_of_result(self.data, self.arm, self.seed)
 
     @property
     def file(self) -> Path:
@@ -113,7 +108,7 @@ def planned_jobs(results: Sequence[Result]) -> list[Job]:
     jobs: dict[str, Job] = {}
     for result in results:
         ran = []
-        for fold, name in enumerate(result.folds):
+        for fold, name in enumerate(result.data.fold_names):
             tuned = str(_tuned(name, result.arm, result.seed))
             jobs.setdefault(tuned, Job(tuned, _tune, (result, fold)))
             run, reference = _run_folder(name, result.arm, result.seed), _run_folder(name, REFERENCE, result.seed)
@@ -130,7 +125,7 @@ def measure(result: Result) -> bool:
         return True
     began, about = time.monotonic(), {"design": result.design, "measurement": MEASUREMENT}
     try:
-        runs = [_evaluated(result, fold) for fold in range(len(result.folds))]
+        runs = [_evaluated(result, fold) for fold in range(len(result.data.fold_names))]
     except _CommandError as error:
         save_failure(result.file, str(error), {**about, **_origin(result)})
         print(f"{result.data.name}: {result.arm.name}, seed {result.seed} failed: {error}", flush=True)
@@ -188,7 +183,7 @@ def _run_folder(name: str, arm: Arm, seed: int) -> Path:
 
 def _evaluated(result: Result, fold: int) -> Path:
     """The folder of a run that is trained and evaluated."""
-    data, arm, name = result.data, result.arm, result.folds[fold]
+    data, arm, name = result.data, result.arm, result.data.fold_names[fold]
     store, run = _store(data, fold), _run_folder(name, arm, result.seed)
     design, measured = design_of_run(data, name, arm, result.seed), run / "measured"
     if not _is_of(run / "trained", design):
@@ -220,7 +215,7 @@ def _evaluated(result: Result, fold: int) -> Path:
 
 
 def _train(result: Result, fold: int, store: TrajectoryStore, run: Path) -> None:
-    data, arm, seed, name = result.data, result.arm, result.seed, result.folds[fold]
+    data, arm, seed, name = result.data, result.arm, result.seed, result.data.fold_names[fold]
     tuned = _tuned_encoder(result, fold, store)
     weights = ("--model.encoder.weights", tuned / "checkpoints" / "phase0.ckpt", "--model.optimization.total_steps", data.steps)
     reference = _run_folder(name, REFERENCE, seed)
@@ -234,7 +229,7 @@ def _train(result: Result, fold: int, store: TrajectoryStore, run: Path) -> None
 
 def _tuned_encoder(result: Result, fold: int, store: TrajectoryStore) -> Path:
     """The folder of the tuned encoder that a run starts from; it is tuned where that was not done."""
-    data, arm, name = result.data, result.arm, result.folds[fold]
+    data, arm, name = result.data, result.arm, result.data.fold_names[fold]
     tuned, design = _tuned(name, arm, result.seed), design_of_tuning(data, name, arm, result.seed)
     if not _is_of(tuned / "trained", design):
         steps = arm.tuned_steps or data.next_token_steps
@@ -278,7 +273,7 @@ def stores_of(data: StudyData) -> list[TrajectoryStore]:
 
 
 def _store(data: StudyData, fold: int) -> TrajectoryStore:
-    whole = Path("stores/study") / data.source
+    whole = Path("stores/study") / (data.source if data.revision == 1 else f"{data.source}_revision_{data.revision}")
     if not (whole / "dataset.json").is_file():
         extract(data.source, _ORIGINAL / data.folder, whole)
     store = TrajectoryStore(whole)

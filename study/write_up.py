@@ -15,6 +15,7 @@ from clin_jepa.evaluation.risk_models import BASELINES
 from clin_jepa.evaluation.weighted import number_or_none
 from data_pipelines.labels import TASKS
 from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
+from study.design_digest import design_of_result
 from study.forest_plot import draw_forest
 from study.results import RAW_NUMBERS, RESULTS, failures, read_about, read_figures
 
@@ -48,18 +49,21 @@ def _sections(data: Iterable[StudyData], figures: dict[str, Any]) -> list[str]:
     parts: list[str] = []
     for each in data:
         folder = RESULTS / each.name
-        by_arm = _of_data_set(folder)
-        if REFERENCE.name not in by_arm:
+        files, is_current = _files(each)
+        if REFERENCE.name not in files:
             continue
+        by_arm = {arm: {seed: read_figures(path) for seed, path in of_arm.items()} for arm, of_arm in files.items()}
         report = arms_report(by_arm, REFERENCE.name)
         baselines = read_figures(folder / "baselines.npz") if (folder / "baselines.npz").is_file() else {}
         behind = minus_best_baseline(by_arm, baselines)
         figures[each.name] = {
             "arms": {
-                arm: {**content, "commits": _commits(folder, arm), "minus_best_baseline": behind[arm]} for arm, content in report.items()
+                arm: {**content, "commits": _commits(files[arm].values()), "minus_best_baseline": behind[arm]}
+                for arm, content in report.items()
             },
             "baselines": {key: [number_or_none(value[0]), interval(value[1:])] for key, value in baselines.items()},
-            "counts": read_about(folder / f"{REFERENCE.name}_seed{min(by_arm[REFERENCE.name])}.npz").get("counts", {}),
+            "counts": read_about(min(files[REFERENCE.name].values())).get("counts", {}),
+            "current_design": is_current,
             "failed": failures(folder),
         }
         parts.append(_section(each, figures[each.name]))
@@ -91,18 +95,23 @@ def minus_best_baseline(
     return found
 
 
-def _of_data_set(folder: Path) -> dict[str, dict[int, dict[str, Floats]]]:
-    """Figures by arm and seed."""
-    found: dict[str, dict[int, dict[str, Floats]]] = {}
-    for arm in dict.fromkeys(arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS, *CANDIDATES)):
-        for path in sorted(folder.glob(f"{arm}_seed*.npz")):
-            found.setdefault(arm, {})[int(path.stem.rpartition("_seed")[2])] = read_figures(path)
-    return found
+def _files(data: StudyData) -> tuple[dict[str, dict[int, Path]], bool]:
+    """Results by arm and seed, and whether they are of the current design: those that are, once the reference has one, else all."""
+    folder = RESULTS / data.name
+    found: dict[str, dict[int, Path]] = {}
+    current: dict[str, dict[int, Path]] = {}
+    for arm in dict.fromkeys((*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS, *CANDIDATES)):
+        for path in sorted(folder.glob(f"{arm.name}_seed*.npz")):
+            seed = int(path.stem.rpartition("_seed")[2])
+            found.setdefault(arm.name, {})[seed] = path
+            if read_about(path).get("design") == design_of_result(data, arm, seed):
+                current.setdefault(arm.name, {})[seed] = path
+    return (current, True) if REFERENCE.name in current else (found, False)
 
 
-def _commits(folder: Path, arm: str) -> list[str]:
-    """The commits of the code that an arm's figures were made with, and the GPU where it was one."""
-    abouts = [read_about(path) for path in folder.glob(f"{arm}_seed*.npz")]
+def _commits(paths: Iterable[Path]) -> list[str]:
+    """The commits of the code that figures were made with, and the GPU where it was one."""
+    abouts = [read_about(path) for path in paths]
     devices = [about.get("device", "cpu") for about in abouts]
     commits = [about.get("commit", "not named") for about in abouts]
     return sorted({commit if device == "cpu" else f"{commit} on {device}" for commit, device in zip(commits, devices, strict=True)})
@@ -116,6 +125,8 @@ def _section(data: StudyData, content: Mapping[str, Any]) -> str:
     main = [name for name in names if not any(name in of_metric for of_metric in by_task.values())]
     picture = draw_forest(data.name, arms, baselines, PAGE.parent)
     lines = [f"## {data.name}\n", f"![Figures of each arm with 95 % intervals]({picture.name})\n"]
+    if not content["current_design"]:
+        lines.append("*Of an earlier design, in settings or in extraction: to be trained anew.*\n")
     lines += _head("arm", ["seeds", "commit", *main])
     for arm, of_arm in arms.items():
         cells = [_value(of_arm["figures"].get(name), name) for name in main]

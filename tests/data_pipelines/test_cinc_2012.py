@@ -45,6 +45,8 @@ def test_texts(store: Store) -> None:
     """-1 is missing; PaO2/FiO2 of 180 under ventilation scores 3; what is charted at 48:00 is outside."""
     assert store.states(132539)[0] == "t=0h | SOFA score: 0; heart rate: 73 bpm; mean blood pressure: 92 mmHg; GCS total: 15"
     assert store.actions(132539)[1:3] == ["t=1h | inspired oxygen fraction: 50 %", "t=2h | invasive ventilation: ongoing"]
+    ventilated = [hour for hour, text in enumerate(store.actions(132539)) if "invasive ventilation: ongoing" in text]
+    assert ventilated == [2, 3, 4, 5, 6, 7]  # charted once, at 02:00
     assert store.states(132539)[2].startswith("t=2h | SOFA score: 3; ")
     assert store.states(132539)[47] == "t=47h | SOFA score: 0; heart rate: 80 bpm"
     assert not any("99 bpm" in text for text in store.states(132539))

@@ -25,7 +25,8 @@ ALIKE = design_digest.design_of_run(DATA[0], "cinc_2012", RECOMMENDED, 0)
         design_digest.design_of_run(DATA[0], "cinc_2012", replace(RECOMMENDED, tuned_present=1.0), 0),
         design_digest.design_of_run(DATA[0], "cinc_2012", replace(RECOMMENDED, tuned_steps=1600), 0),
         design_digest.design_of_run(DATA[0], "cinc_2012", replace(RECOMMENDED, tuning=PUBLISHED_TUNING), 0),
-        design_digest.design_of_result(DATA[0], ["cinc_2012_fold0", "cinc_2012_fold1"], RECOMMENDED, 0),
+        design_digest.design_of_result(replace(DATA[0], folds=2), RECOMMENDED, 0),
+        design_digest.design_of_run(replace(DATA[0], revision=3), "cinc_2012", RECOMMENDED, 0),
     ],
 )
 def test_each_choice_makes_another_design(other: str) -> None:
@@ -48,7 +49,7 @@ def test_a_config_counts_by_what_it_sets(old: str, new: str, is_same: bool, tmp_
 
 def test_arms_that_tune_alike_share_the_tuning() -> None:
     longer = replace(RECOMMENDED, tuned_steps=1600)
-    assert design_digest.design_of_result(DATA[0], ["cinc_2012"], RECOMMENDED, 0) == ALIKE
+    assert design_digest.design_of_result(DATA[0], RECOMMENDED, 0) == ALIKE
     as_published = replace(RECOMMENDED, tuning=PUBLISHED_TUNING)
     assert design_digest.design_of_tuning(DATA[0], "cinc_2012", as_published, 0) == design_digest.design_of_tuning(
         DATA[0], "cinc_2012", REFERENCE, 0

@@ -9,7 +9,8 @@ import pytest
 from clin_jepa.evaluation.arms import MeasuredRun, draw_subjects
 from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
 from study import results, write_up
-from study.design import StudyData
+from study.design import RECOMMENDED, REFERENCE, StudyData
+from study.design_digest import design_of_result
 
 
 def figures(value: float) -> dict[str, np.ndarray]:
@@ -53,6 +54,29 @@ def test_the_tables_hold_means_over_seeds_beside_the_baselines(tmp_path: Path, m
     assert (tmp_path / "study_icu.png").read_bytes().startswith(b"\x89PNG")
     assert "nothing_yet" not in page
     assert (tmp_path / "study_tables.json").is_file()
+
+
+def test_figures_of_two_designs_stand_in_no_table_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_up, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(write_up, "PAGE", tmp_path / "study_tables.md")
+    data = StudyData("icu", "mimic_iv", "", None, 2, 24, 48)
+    folder = tmp_path / "results" / "icu"
+    for arm in (REFERENCE, RECOMMENDED):
+        results.save_figures(folder / f"{arm.name}_seed0.npz", figures(0.7), {"design": "of old"})
+
+    write_up.write_up([data], [])
+    page = (tmp_path / "study_tables.md").read_text()
+    assert "Of an earlier design" in page and "| default | 0 |" in page
+
+    results.save_figures(folder / "published_seed0.npz", figures(0.8), {"design": design_of_result(data, REFERENCE, 0)})
+    write_up.write_up([data], [])
+    page = (tmp_path / "study_tables.md").read_text()
+    assert "| published | 0 | not named | 0.800 " in page
+    assert "Of an earlier design" not in page and "default" not in page.partition("## icu")[2]
+
+    results.save_figures(folder / "default_seed0.npz", figures(0.7), {"design": design_of_result(data, RECOMMENDED, 0)})
+    write_up.write_up([data], [])
+    assert "| default | **-0.100** " in (tmp_path / "study_tables.md").read_text()
 
 
 def test_figures_take_the_place_of_a_failure(tmp_path: Path) -> None:

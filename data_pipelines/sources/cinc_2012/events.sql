@@ -1,4 +1,5 @@
--- Readings of the Challenge 2012. Mechanical ventilation is charted as 1, again and again.
+-- Readings of the Challenge 2012. Mechanical ventilation is charted as 1, again and again and never as ended: a charting holds for 6 hours,
+-- within which 98 % of the next ones come. Nothing looks ahead of the hour to see whether one does.
 CREATE VIEW timed_readings AS
 SELECT r.stay_id, r.subject_id, r.time, v.variable, v.kind, v.form, r.value, nullif(r.unit, v.unit) AS unit
 FROM stay_rows r
@@ -9,5 +10,6 @@ SELECT stay_id, subject_id, time, time AS known_time, variable, value, CAST(NULL
 FROM timed_readings WHERE kind = 'observation';
 
 CREATE VIEW actions AS
-SELECT stay_id, subject_id, time AS start_time, time AS end_time, variable, value, CAST(NULL AS VARCHAR) AS text, unit, false AS is_carrier
+SELECT stay_id, subject_id, time AS start_time, CASE WHEN form = 'interval' THEN time + INTERVAL 6 HOUR ELSE time END AS end_time,
+    variable, value, CAST(NULL AS VARCHAR) AS text, unit, false AS is_carrier
 FROM timed_readings WHERE kind = 'action' AND (form <> 'interval' OR value = 1);
