@@ -23,16 +23,16 @@ def arms_section(by_arm: ByArm, reference: str) -> dict[str, Any]:
         reference: The arm that the others are held against.
 
     Returns:
-        By arm: what `arms_report` gives; ``by_hour``, each of `HOURLY` as ``value`` and ``ci95`` over the hours; ``simple_forecasts``, the
-        values of copy-forward and of the training mean in the arm's latents. All are means over seeds.
+        By arm: what `arms_report` gives; ``by_hour``, each of `HOURLY` as ``value`` and ``ci95`` over the hours; ``other_forecasts``, the
+        same of every other forecast in the arm's latents. All are means over seeds.
     """
     report = arms_report({arm: {seed: run.figures for seed, run in seeds.items()} for arm, seeds in by_arm.items()}, reference)
     for arm, seeds in by_arm.items():
         runs = list(seeds.values())
         report[arm]["by_hour"] = {name: _by_hour([run.by_hour[name] for run in runs]) for name in HOURLY}
-        report[arm]["simple_forecasts"] = {
-            forecast: {name: _numbers(np.mean([run.simple_forecasts[forecast][name] for run in runs], axis=0)) for name in HOURLY}
-            for forecast in runs[0].simple_forecasts
+        report[arm]["other_forecasts"] = {
+            forecast: {name: _by_hour([run.other_forecasts[forecast][name] for run in runs]) for name in HOURLY}
+            for forecast in runs[0].other_forecasts
         }
     return report
 

@@ -14,6 +14,7 @@ from clin_jepa.evaluation.comparison import ByArm
 from clin_jepa.evaluation.comparison_plots import PANELS, SIMPLE_LINES, plot_by_hour, plot_risk
 from clin_jepa.evaluation.comparison_tables import figure_names, figure_table, overview, task_overview, task_table
 from clin_jepa.evaluation.displacement_plots import plot_displacements
+from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN
 from clin_jepa.evaluation.page import render_page
 from clin_jepa.evaluation.risk_curves import RiskCurves, mean_curves
 from clin_jepa.evaluation.run_figures import RiskFigures
@@ -89,7 +90,8 @@ def _is_asked(report: Mapping[str, Any], task: str) -> bool:
 def _plot(
     report: Mapping[str, Any], lines: Mapping[str, Line], figure: str, title: str, meaning: str, even: float | None
 ) -> dict[str, Any]:
-    simple = {name: of_forecast[figure] for name, of_forecast in report["arms"][report["reference"]]["simple_forecasts"].items()}
+    forecasts = report["arms"][report["reference"]]["other_forecasts"]
+    simple = {name: forecasts[name][figure]["value"] for name in (COPY_FORWARD, TRAINING_MEAN)}
     return {"title": title, "meaning": meaning, "svg": Markup(plot_by_hour(report["arms"], lines, simple, figure, title, even))}
 
 

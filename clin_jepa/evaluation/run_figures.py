@@ -11,7 +11,7 @@ import polars as pl
 from clin_jepa.evaluation.arms import Draws, Floats, MeasuredRun, figures_of_run, task_metrics
 from clin_jepa.evaluation.displacement import in_median_stable
 from clin_jepa.evaluation.hourly_figures import figures_by_hour, mean_errors
-from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
+from clin_jepa.evaluation.model_names import TRUE_ACTIONS
 from clin_jepa.evaluation.risk_curves import RiskCurves, risk_curves
 
 HOURLY = ("drift_percent", "mase", "skill_vs_mean", "l1_over_mad")
@@ -37,14 +37,14 @@ class RunFigures:
     Args:
         figures: From `figures_of_run`, ``[1 + R]`` each.
         by_hour: Each of `HOURLY`, ``[1 + R, H]``.
-        simple_forecasts: Each of `HOURLY` of copy-forward and the training mean, in this run's latents, ``[H]``.
+        other_forecasts: The same of every other forecast in this run's latents: other actions, copy-forward, training mean, linear.
         risk: Its risk tasks.
         displacements: ``is_worse`` and ``distance`` of each window, in units of the run's median stable one.
     """
 
     figures: Mapping[str, Floats]
     by_hour: Mapping[str, Floats]
-    simple_forecasts: Mapping[str, Mapping[str, Floats]]
+    other_forecasts: Mapping[str, Mapping[str, Floats]]
     risk: RiskFigures
     displacements: pl.DataFrame
 
@@ -60,11 +60,11 @@ def run_figures(run: MeasuredRun, draws: Draws, spread: float) -> RunFigures:
     errors = mean_errors(run.errors, draws.weights)
     risk = risk_figures(run.predictions, draws)
     of_forecast = {name: _with_spread(figures_by_hour(errors, name), spread) for name in errors}
-    simple = {name: {figure: of_forecast[name][figure][0] for figure in HOURLY} for name in (COPY_FORWARD, TRAINING_MEAN)}
+    by_hour = {name: {figure: figures[figure] for figure in HOURLY} for name, figures in of_forecast.items()}
     return RunFigures(
         figures_of_run(run, draws, errors, risk.metrics),
-        {figure: of_forecast[TRUE_ACTIONS][figure] for figure in HOURLY},
-        simple,
+        by_hour.pop(TRUE_ACTIONS),
+        by_hour,
         risk,
         _relative(run.displacements),
     )

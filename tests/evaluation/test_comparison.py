@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score
 from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.evaluation.arms import draw_subjects
 from clin_jepa.evaluation.classification import METRICS, metrics
+from clin_jepa.evaluation.model_names import TRUE_ACTIONS
 from clin_jepa.evaluation.predictions_file import SCHEMA, read_predictions, scored
 from clin_jepa.evaluation.task_section import LABELS
 from tests.evaluation.evaluated_folders import BASELINES, HORIZON, SPREAD, STAY_COUNTS, TASKS, hospital, write_run
@@ -73,9 +74,12 @@ def test_curves_are_those_of_the_evaluation(report: dict[str, Any], folders: lis
     for place, hour in enumerate(drift["horizons"]):
         for name in ("drift_percent", "mase", "skill_vs_mean", "l1_over_mad"):
             assert naive["by_hour"][name]["value"][hour - 1] == pytest.approx(drift[name][place], rel=1e-5)
-            for simple in ("copy_forward", "training_mean"):
-                expected = drift["models"][simple][name][place]
-                assert naive["simple_forecasts"][simple][name][hour - 1] == pytest.approx(expected, rel=1e-5, abs=1e-9)
+            assert naive["other_forecasts"].keys() == drift["models"].keys() - {TRUE_ACTIONS}
+            for forecast, figures in naive["other_forecasts"].items():
+                expected = drift["models"][forecast][name][place]
+                assert figures[name]["value"][hour - 1] == pytest.approx(expected, rel=1e-5, abs=1e-9)
+                low, high = figures[name]["ci95"][hour - 1]
+                assert low - 1e-6 <= expected <= high + 1e-6
 
 
 def test_an_arm_is_the_mean_of_its_seeds(report: dict[str, Any], folders: list[Path]) -> None:
