@@ -190,16 +190,8 @@ def _evaluated(result: Result, fold: int) -> Path:
         _train(result, fold, store, run)
         write_atomically(run / _ORIGIN, json.dumps(_origin(result)) + "\n")
         write_atomically(run / "trained", design)
-    options = [
-        "--context_hours",
-        data.context_hours,
-        "--horizon_hours",
-        data.horizon_hours,
-        "--other_contexts",
-        "[]",
-        "--draws",
-        _DRAWS_OF_A_RUN,
-    ]
+    options = ["--context_hours", data.context_hours, "--horizon_hours", data.horizon_hours, "--other_contexts", "[]"]
+    options += ["--draws", _DRAWS_OF_A_RUN]
     # The windows of all folds are measured together, however few one has.
     options += ["--minimum_windows", 1] if data.folds > 1 else []
     # What no table of the study shows is not measured again for each arm.
