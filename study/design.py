@@ -91,6 +91,7 @@ DRAWS = 500
 MEASUREMENT = 1
 
 NEXT_TOKEN_RATE = "1e-3"
+TUNING_BATCH = 8
 TRAINING = (
     "--trainer.accelerator", "cpu", "--trainer.val_check_interval", "200", "--trainer.limit_val_batches", "25",
     "--trainer.enable_model_summary", "false", "--model.optimization.encoder_lr", "3e-5",
@@ -111,7 +112,9 @@ class StudyData:
         context_hours: True hours before a forecast.
         horizon_hours: Hours of it.
         next_token_steps: Optimizer steps of next-token tuning, which arms with the same seed share.
-        steps: Optimizer steps of an arm. With it and its evaluation an arm takes about ten minutes on two cores, all folds together.
+        steps: Optimizer steps of an arm.
+        batch_size: Windows of such a step. With so many, and with evaluation, an arm takes about ten minutes on two cores, all folds
+            together.
         validation: Whether other stays, of the splits that train and tune, stand in for the held-out ones.
         revision: Raised when extraction gives other texts or labels: all is trained anew.
     """
@@ -125,6 +128,7 @@ class StudyData:
     horizon_hours: int
     next_token_steps: int = 400
     steps: int = 600
+    batch_size: int = TUNING_BATCH
     validation: bool = False
     revision: int = 1
 
@@ -137,6 +141,6 @@ class StudyData:
 DATA = (
     StudyData("cinc_2012", "cinc_2012", "cinc-challenge-2012", {"train": 1000, "tuning": 300, "held_out": 1200}, 1, 12, 36, revision=2),
     StudyData("cinc_2019", "cinc_2019", "cinc-challenge-2019", {"train": 2500, "tuning": 600, "held_out": 1200}, 1, 12, 24),
-    StudyData("mimic_iv_demo", "mimic_iv", "mimic-iv-demo-2.2", None, 5, 24, 48, next_token_steps=100, steps=150),
+    StudyData("mimic_iv_demo", "mimic_iv", "mimic-iv-demo-2.2", None, 5, 24, 48, next_token_steps=100, steps=150, batch_size=2),
 )
 VALIDATION = tuple(replace(data, name=f"{data.name}_validation", validation=True) for data in DATA if data.stays is not None)

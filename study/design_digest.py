@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from clin_jepa.shipped_configs import config_folder
-from study.design import DRAWS, NEXT_TOKEN_RATE, PUBLISHED, TRAINING, Arm, StudyData
+from study.design import DRAWS, NEXT_TOKEN_RATE, PUBLISHED, TRAINING, TUNING_BATCH, Arm, StudyData
 
 
 def design_of_tuning(data: StudyData, name: str, arm: Arm, seed: int) -> str:
@@ -51,9 +51,9 @@ def design_of_result(data: StudyData, arm: Arm, seed: int) -> str:
 
 
 def _described(data: StudyData) -> dict[str, Any]:
-    """Of a data set what it always had, and its revision once there is a second."""
-    described = asdict(data)
-    return described if data.revision > 1 else {name: value for name, value in described.items() if name != "revision"}
+    """Of a data set what it always had, and what came later where it is not as it was before."""
+    before = {"revision": 1, "batch_size": TUNING_BATCH}
+    return {name: value for name, value in asdict(data).items() if name not in before or before[name] != value}
 
 
 def _config(name: str) -> Any:

@@ -35,6 +35,7 @@ from study.design import (
     OTHER_ARMS,
     REFERENCE,
     TRAINING,
+    TUNING_BATCH,
     Arm,
     StudyData,
 )
@@ -209,14 +210,15 @@ def _evaluated(result: Result, fold: int) -> Path:
 def _train(result: Result, fold: int, store: TrajectoryStore, run: Path) -> None:
     data, arm, seed, name = result.data, result.arm, result.seed, result.data.fold_names[fold]
     tuned = _tuned_encoder(result, fold, store)
-    weights = ("--model.encoder.weights", tuned / "checkpoints" / "phase0.ckpt", "--model.optimization.total_steps", data.steps)
+    weights = ("--model.encoder.weights", tuned / "checkpoints" / "phase0.ckpt")
+    steps = ("--model.optimization.total_steps", data.steps, "--data.batch_size", data.batch_size)
     reference = _run_folder(name, REFERENCE, seed)
     shared = reference / "checkpoints" / f"phase{arm.shares}.ckpt"
     shares = shared.is_file() and _is_of(reference / "trained", design_of_run(data, name, REFERENCE, seed))
     start = ("--ckpt_path", shared) if shares else ()
     shutil.rmtree(run, ignore_errors=True)
     configs = ("--config", arm.base, "--config", f"ablations/{arm.config}.yaml")
-    _run(_log(run), "fit", *configs, *_common(result, store), *weights, "--run", run, *start)
+    _run(_log(run), "fit", *configs, *_common(result, store), *weights, *steps, "--run", run, *start)
 
 
 def _tuned_encoder(result: Result, fold: int, store: TrajectoryStore) -> Path:
@@ -226,7 +228,14 @@ def _tuned_encoder(result: Result, fold: int, store: TrajectoryStore) -> Path:
     if not _is_of(tuned / "trained", design):
         steps = arm.tuned_steps or data.next_token_steps
         phase = json.dumps([{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": steps}}])
-        over = ("--model.optimization.encoder_lr", NEXT_TOKEN_RATE, "--model.grounding.present", arm.tuned_present)
+        over = (
+            "--model.optimization.encoder_lr",
+            NEXT_TOKEN_RATE,
+            "--model.grounding.present",
+            arm.tuned_present,
+            "--data.batch_size",
+            TUNING_BATCH,
+        )
         common = _common(result, store)
         _run(_log(tuned), "fit", "--config", arm.tuning_config, *common, "--run", tuned, "--trainer.callbacks", phase, *over)
         write_atomically(tuned / "trained", design)

@@ -21,6 +21,7 @@ ALIKE = design_digest.design_of_run(DATA[0], "cinc_2012", RECOMMENDED, 0)
         design_digest.design_of_run(DATA[0], "cinc_2012", REFERENCE, 0),
         design_digest.design_of_run(DATA[0], "cinc_2012", RECOMMENDED, 1),
         design_digest.design_of_run(replace(DATA[0], steps=601), "cinc_2012", RECOMMENDED, 0),
+        design_digest.design_of_run(replace(DATA[0], batch_size=4), "cinc_2012", RECOMMENDED, 0),
         design_digest.design_of_run(replace(DATA[0], next_token_steps=401), "cinc_2012", RECOMMENDED, 0),
         design_digest.design_of_run(DATA[0], "cinc_2012", replace(RECOMMENDED, tuned_present=1.0), 0),
         design_digest.design_of_run(DATA[0], "cinc_2012", replace(RECOMMENDED, tuned_steps=1600), 0),
