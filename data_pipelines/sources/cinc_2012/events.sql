@@ -1,5 +1,4 @@
--- Readings of the Challenge 2012. Mechanical ventilation is charted as 1, again and again and never as ended: a charting holds for 6 hours,
--- within which 98 % of the next ones come. Nothing looks ahead of the hour to see whether one does.
+-- Readings of the Challenge 2012. Ventilation is charted as 1 every few hours and never as ended: a charting holds 6 hours, with no look ahead.
 CREATE VIEW timed_readings AS
 SELECT r.stay_id, r.subject_id, r.time, v.variable, v.kind, v.form, r.value, nullif(r.unit, v.unit) AS unit
 FROM stay_rows r
