@@ -1,4 +1,4 @@
--- Readings of the Challenge 2012. Ventilation is charted as 1 every few hours and never as ended: a charting holds 6 hours, with no look ahead.
+-- Readings of the Challenge 2012. Ventilation is charted as 1 every few hours, never as ended: a charting holds 6 hours, known at its time.
 CREATE VIEW timed_readings AS
 SELECT r.stay_id, r.subject_id, r.time, v.variable, v.kind, v.form, r.value, nullif(r.unit, v.unit) AS unit
 FROM stay_rows r
