@@ -29,6 +29,8 @@ _BUCKET_GROWTH = 1.03
 _BUCKET_SLACK = 1
 
 _HALF = (torch.float16, torch.bfloat16)
+# torch 2.11 does not let query heads share a key head.
+_SHARES_KEY_HEADS = "enable_gqa" in signature(varlen_attn).parameters
 
 
 @dataclass(frozen=True)
@@ -201,13 +203,11 @@ def packed_attention(
 def _flash_attention(packing: Packing, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
     """Variable-length flash attention over tokens, ``[N, H, F]`` or ``[N, H_kv, F]`` each."""
     offsets = (packing.offset_U, packing.offset_U, packing.longest, packing.longest)
-    grouped: dict[str, Any] = {}
     groups = query.shape[1] // key.shape[1]
-    if groups > 1 and "enable_gqa" in signature(varlen_attn).parameters:
-        grouped["enable_gqa"] = True
-    elif groups > 1:  # torch 2.11 does not say that it shares key heads
+    if groups > 1 and not _SHARES_KEY_HEADS:
         key, value = (heads.repeat_interleave(groups, dim=1) for heads in (key, value))
-    out: Any = varlen_attn(query, key, value, *offsets, scale=scaling, window_size=(-1, 0), **grouped)
+    shared: dict[str, Any] = {"enable_gqa": groups > 1} if _SHARES_KEY_HEADS else {}
+    out: Any = varlen_attn(query, key, value, *offsets, scale=scaling, window_size=(-1, 0), **shared)
     return cast(Tensor, out)
 
 

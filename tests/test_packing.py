@@ -182,3 +182,28 @@ def test_a_float32_encoder_follows_the_trainer_s_autocast() -> None:
 
     assert not torch.equal(exact, half)
     torch.testing.assert_close(half, exact, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("shares_key_heads", [True, False])
+def test_flash_attention_is_asked_for_what_the_buckets_compute(shares_key_heads: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a torch that shares key heads itself, and of one that does not: no GPU is here, so a stand-in attends text by text."""
+
+    def attend(
+        query: Tensor, key: Tensor, value: Tensor, starts: Tensor, *_: object, scale: float, window_size: object, **shared: bool
+    ) -> Tensor:
+        assert window_size == (-1, 0)
+        assert shared == ({"enable_gqa": True} if shares_key_heads else {})
+        cuts = starts.diff().tolist()
+        pieces = zip(*(heads.transpose(0, 1).split(cuts, dim=1) for heads in (query, key, value)), strict=True)
+        out = [nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, **shared) for q, k, v in pieces]
+        return torch.cat(out, dim=1).transpose(0, 1)
+
+    monkeypatch.setattr(packing, "varlen_attn", attend)
+    monkeypatch.setattr(packing, "_SHARES_KEY_HEADS", shares_key_heads)
+    packed = Packing(torch.tensor(sorted(LENGTHS)), torch.device("cpu"))
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, heads, sum(LENGTHS), 8) for heads in (4, 2, 2))
+    tokens = [heads[0].transpose(0, 1) for heads in (query, key, value)]
+
+    found = packing._flash_attention(packed, *tokens, scaling=0.3)
+    torch.testing.assert_close(found, packing._bucketed_attention(packed.buckets, query, key, value, 0.3))
