@@ -8,6 +8,9 @@ from clin_jepa.errors import InputError
 from clin_jepa.quiet import silence_expected_notices
 from clin_jepa.shipped_configs import resolve_config_names
 
+# Exit code of a command that was interrupted, as of a shell.
+INTERRUPTED = 130
+
 
 def _extract() -> None:
     from jsonargparse import auto_cli
@@ -132,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(f"clinjepa {words[0]}: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     finally:
         sys.argv = before
     return 0

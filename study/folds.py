@@ -48,17 +48,20 @@ def metrics_within_folds(predictions: Sequence[pl.DataFrame], draws: Draws) -> d
         predictions: As in ``predictions.parquet``, of the same model, a fold each.
         draws: Of the subjects.
     """
-    total: dict[str, dict[str, Floats]] = {}
-    weight: dict[str, dict[str, Floats]] = {}
+    folds: dict[str, list[tuple[Mapping[str, Floats], Mapping[str, Floats]]]] = {}
     for table in predictions:
         for task, found in task_metrics(table, draws, ("auroc", "auprc", "brier")).items():
-            counted = _counts(table.filter(pl.col("task") == task), draws)
-            for name, value_R in found.items():
-                # Where it counts nothing, as without an event, it is undefined.
-                part_R = np.where(counted[name] > 0, value_R * counted[name], 0.0)
-                total.setdefault(task, {})[name] = total.get(task, {}).get(name, 0.0) + part_R
-                weight.setdefault(task, {})[name] = weight.get(task, {}).get(name, 0.0) + counted[name]
-    return {task: {name: quotient(of_task[name], weight[task][name]) for name in of_task} for task, of_task in total.items()}
+            folds.setdefault(task, []).append((found, _counts(table.filter(pl.col("task") == task), draws)))
+    return {
+        task: {name: _mean([(found[name], counted[name]) for found, counted in parts]) for name in parts[0][0]}
+        for task, parts in folds.items()
+    }
+
+
+def _mean(parts: Sequence[tuple[Floats, Floats]]) -> Floats:
+    """Mean of some figures by what each counts by, ``[1 + R]``; where one counts nothing, as without an event, it is undefined itself."""
+    sums = [np.where(counted_R > 0, value_R * counted_R, 0.0) for value_R, counted_R in parts]
+    return quotient(np.sum(sums, axis=0), np.sum([counted_R for _, counted_R in parts], axis=0))
 
 
 def _counts(rows: pl.DataFrame, draws: Draws) -> Mapping[str, Floats]:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 
 from benchmarks.code_commit import code_commit
 from clin_jepa.atomic_file import write_atomically
+from clin_jepa.cli import INTERRUPTED
 from clin_jepa.cli import main as clinjepa
 from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.evaluation.arms import draw_subjects
@@ -55,8 +55,6 @@ from study.store_view import fold_of_stays, sampled_stays, with_validation_stays
 
 # For the intervals on a run's own page; the study draws subjects anew, the same for all arms.
 _DRAWS_OF_A_RUN = 50
-# Exit code of a command that was interrupted, as of a shell.
-_INTERRUPTED = 130
 _ORIGINAL = Path(os.environ.get("CLINJEPA_DATA", "../shared/data"))
 _RUNS = Path("runs/study")
 # Of a run, beside its configuration: the code and the device that trained it.
@@ -126,7 +124,7 @@ def measure(result: Result) -> bool:
         return True
     began, about = time.monotonic(), {"design": result.design, "measurement": MEASUREMENT}
     try:
-        runs = [_evaluated(result, fold) for fold in range(len(result.data.fold_names))]
+        runs = [_evaluated(result, fold) for fold in range(result.data.folds)]
     except _CommandError as error:
         save_failure(result.file, str(error), {**about, **_origin(result)})
         print(f"{result.data.name}: {result.arm.name}, seed {result.seed} failed: {error}", flush=True)
@@ -143,7 +141,7 @@ def _save(result: Result, runs: Sequence[Path], about: Mapping[str, Any]) -> Non
     draws = draw_subjects(_store(result.data, 0).stays, DRAWS, seed=0)
     predictions = [read_predictions(run / "evaluation" / "predictions.parquet") for run in runs]
     figures = figures_of_folds(measured, predictions, draws)
-    save_figures(result.file, figures, {**about, "counts": counts_by_task(pl.concat(predictions))})
+    save_figures(result.file, figures, {**about, "counts": counts_by_task(measured.predictions)})
     if result.with_baselines:
         save_figures(result.baselines, baseline_figures(predictions, measured.displacements, draws), about)
 
@@ -278,7 +276,7 @@ def _store(data: StudyData, fold: int) -> TrajectoryStore:
     if not (whole / "dataset.json").is_file():
         extract(data.source, _ORIGINAL / data.folder, whole)
     store = TrajectoryStore(whole)
-    view = Path("stores/study") / (f"view_{data.name}_fold{fold}" if data.folds > 1 else f"view_{data.name}")
+    view = Path("stores/study") / f"view_{data.fold_names[fold]}"
     if data.stays is None:
         return write_view(store, view, fold_of_stays(store, data.folds, fold, seed=0))
     chosen = sampled_stays(store, data.stays, seed=0)
@@ -304,7 +302,7 @@ def _run(log: Path, *words: object) -> None:
         except Exception as error:  # out of memory on a GPU, say: the other arms go on
             traceback.print_exc()
             code, reason = 1, f"{type(error).__name__}: {error}"
-    if code == _INTERRUPTED:
+    if code == INTERRUPTED:
         raise KeyboardInterrupt
     if code:
         lines = log.read_bytes()[began:].decode(errors="replace").splitlines()

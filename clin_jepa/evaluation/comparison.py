@@ -29,10 +29,9 @@ def arms_section(by_arm: ByArm, reference: str) -> dict[str, Any]:
     report = arms_report({arm: {seed: run.figures for seed, run in seeds.items()} for arm, seeds in by_arm.items()}, reference)
     for arm, seeds in by_arm.items():
         runs = list(seeds.values())
-        report[arm]["by_hour"] = {name: _by_hour([run.by_hour[name] for run in runs]) for name in HOURLY}
+        report[arm]["by_hour"] = _hourly([run.by_hour for run in runs])
         report[arm]["other_forecasts"] = {
-            forecast: {name: _by_hour([run.other_forecasts[forecast][name] for run in runs]) for name in HOURLY}
-            for forecast in runs[0].other_forecasts
+            forecast: _hourly([run.other_forecasts[forecast] for run in runs]) for forecast in runs[0].other_forecasts
         }
     return report
 
@@ -97,6 +96,11 @@ def _count(name: str, report: Mapping[str, Any]) -> int:
     if "displacement" in name:
         return int(report["geometry"]["n_deteriorating"] + report["geometry"]["n_stable"])
     return int(report["n_windows"])
+
+
+def _hourly(of_seeds: Sequence[Mapping[str, Floats]]) -> dict[str, Any]:
+    """Each of `HOURLY` of one forecast, over its seeds."""
+    return {name: _by_hour([of_seed[name] for of_seed in of_seeds]) for name in HOURLY}
 
 
 def _by_hour(of_seeds: Sequence[Floats]) -> dict[str, Any]:
