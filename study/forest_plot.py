@@ -33,6 +33,8 @@ _TITLES = {
 }
 _COLOURS = {"reference": "#e08a2c", "default": "#2f7de1", "ablation": "#59636e", "baseline": "#2aa198"}
 _ROW_INCHES = 0.24
+# A row that reaches so many times as far from the reference as the median row does is off the panel: others could not be told apart.
+_FAR = 25
 
 
 def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, Any], folder: Path) -> Path:
@@ -53,9 +55,15 @@ def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, An
     plot = Figure(figsize=(2.3 * len(names) + 1.6, _ROW_INCHES * len(rows) + 1.1), dpi=150, layout="constrained")
     panels = np.atleast_1d(plot.subplots(1, len(names), sharey=True))
     for axes, name in zip(panels, names, strict=True):
-        for place, row in enumerate(rows):
-            _draw(axes, place, _figure(report, baselines, row, name), _kind(row, report))
         reference = report[REFERENCE.name]["figures"][name]["value"]
+        figures = [_figure(report, baselines, row, name) for row in rows]
+        for place, (row, figure, far) in enumerate(zip(rows, figures, far_rows(figures, reference), strict=True)):
+            if figure is None:
+                continue
+            if far:
+                _point_to(axes, place, figure[0], figure[0] > reference, _kind(row, report))
+            else:
+                _draw(axes, place, figure, _kind(row, report))
         axes.axvline(reference, color=_COLOURS["reference"], linewidth=0.8, alpha=0.6, zorder=0)
         axes.set_title(next(title for start, title in _TITLES.items() if name.startswith(start)), fontsize=9)
         axes.tick_params(labelsize=8)
@@ -67,6 +75,12 @@ def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, An
     with replacing(path) as partial:
         plot.savefig(partial, format="png", metadata={"Software": None})
     return path
+
+
+def far_rows(figures: Sequence[tuple[float, Sequence[float] | None] | None], reference: float) -> list[bool]:
+    """Whether each row's interval reaches too far from the reference to be drawn beside the others."""
+    reach = [np.nan if figure is None else max(abs(end - reference) for end in (figure[0], *(figure[1] or ()))) for figure in figures]
+    return [bool(each > _FAR * np.nanmedian(reach)) for each in reach]
 
 
 def _named(report: Mapping[str, Any], start: str) -> str | None:
@@ -88,10 +102,14 @@ def _kind(row: str, report: Mapping[str, Any]) -> str:
     return "reference" if row == REFERENCE.name else "default" if row == RECOMMENDED.name else "ablation"
 
 
-def _draw(axes: Axes, place: int, figure: tuple[float, Sequence[float] | None] | None, kind: str) -> None:
-    if figure is None:
-        return
+def _draw(axes: Axes, place: int, figure: tuple[float, Sequence[float] | None], kind: str) -> None:
     value, pair = figure
     if pair is not None:
         axes.plot(pair, [place, place], color=_COLOURS[kind], linewidth=1.6)
     axes.plot([value], [place], marker="o", markersize=4.5, color=_COLOURS[kind])
+
+
+def _point_to(axes: Axes, place: int, value: float, is_right: bool, kind: str) -> None:
+    """An arrow at the edge beyond which the value lies, with the value."""
+    edge, side, words = (1.0, "right", f"{value:.4g} →") if is_right else (0.0, "left", f"← {value:.4g}")
+    axes.text(edge, place, words, transform=axes.get_yaxis_transform(), ha=side, va="center", fontsize=8, color=_COLOURS[kind])
