@@ -14,15 +14,16 @@ from clin_jepa.evaluation.bootstrap import interval
 from clin_jepa.evaluation.risk_models import BASELINES
 from clin_jepa.evaluation.weighted import number_or_none
 from data_pipelines.labels import TASKS
+from study.claims import put_claims
 from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
 from study.design_digest import design_of_result
 from study.forest_plot import draw_forest
 from study.results import RAW_NUMBERS, RESULTS, failures, read_about, read_figures
+from study.table_cells import between, bold_where_clear, difference_cell, shown, table_head, table_row, value_cell
 
 PAGE = Path(__file__).parent.parent / "docs" / "study_tables.md"
 
 Floats = NDArray[np.float64]
-_FORMS = {"drift_percent": "+.0f", "mase": ".3f", "skill": "+.3f", "displacement": ".2f", "matched": ".2f"}
 
 
 def write_up(data: Iterable[StudyData] = DATA, validation: Iterable[StudyData] = VALIDATION) -> None:
@@ -36,11 +37,14 @@ def write_up(data: Iterable[StudyData] = DATA, validation: Iterable[StudyData] =
     )
     parts = [f"# The study: tables\n\n{about}\n"]
     parts += _sections(data, figures)
+    held_out = dict(figures)
     if found := _sections(validation, figures):
         about = "Stays of the splits that train and tune, none of which is held out above. By these alone the default recipe was chosen."
         parts += [f"# Candidates for the default recipe, on validation stays\n\n{about}\n", *found]
     write_atomically(PAGE, "\n".join(parts).rstrip() + "\n")
     write_atomically(PAGE.with_suffix(".json"), json.dumps(figures, indent=1) + "\n")
+    if held_out and (page := PAGE.with_name("study.md")).is_file():
+        put_claims(page, held_out)
     print(f"written to {PAGE}")
 
 
@@ -127,18 +131,18 @@ def _section(data: StudyData, content: Mapping[str, Any]) -> str:
     lines = [f"## {data.name}\n", f"![Figures of each arm with 95 % intervals]({picture.name})\n"]
     if not content["current_design"]:
         lines.append("*Of an earlier design, in settings or in extraction: to be trained anew.*\n")
-    lines += _head("arm", ["seeds", "commit", *main])
+    lines += table_head("arm", ["seeds", "commit", *main])
     for arm, of_arm in arms.items():
-        cells = [_value(of_arm["figures"].get(name), name) for name in main]
-        lines.append(_row(arm, [", ".join(map(str, of_arm["seeds"])), ", ".join(of_arm["commits"]), *cells]))
+        cells = [value_cell(of_arm["figures"].get(name), name) for name in main]
+        lines.append(table_row(arm, [", ".join(map(str, of_arm["seeds"])), ", ".join(of_arm["commits"]), *cells]))
     lines += _baseline_rows(baselines, main, skipped=2)
     if others := [arm for arm in arms if arm != REFERENCE.name]:
-        lines += [f"\nMinus {REFERENCE.name}, paired:\n", *_head("arm", main)]
-        lines += [_row(arm, [_difference(arms[arm]["figures"].get(name), name) for name in main]) for arm in others]
+        lines += [f"\nMinus {REFERENCE.name}, paired:\n", *table_head("arm", main)]
+        lines += [table_row(arm, [difference_cell(arms[arm]["figures"].get(name), name) for name in main]) for arm in others]
     if best := {name: found["baseline"] for of_arm in arms.values() for name, found in of_arm["minus_best_baseline"].items()}:
-        lines += ["\nMinus the best baseline, paired:\n", *_head("arm", [f"{name}: {model}" for name, model in best.items()])]
+        lines += ["\nMinus the best baseline, paired:\n", *table_head("arm", [f"{name}: {model}" for name, model in best.items()])]
         for arm, of_arm in arms.items():
-            lines.append(_row(arm, [_bold_where_clear(of_arm["minus_best_baseline"].get(name), name) for name in best]))
+            lines.append(table_row(arm, [bold_where_clear(of_arm["minus_best_baseline"].get(name), name) for name in best]))
     for metric in ("auroc", "auprc"):
         lines += _tasks(metric, by_task[metric], content)
     if missing := [task for task in TASKS if content["counts"] and task not in content["counts"]]:
@@ -154,9 +158,11 @@ def _tasks(metric: str, names: Sequence[str], content: Mapping[str, Any]) -> lis
         return []
     tasks = [name.removeprefix(f"{metric} ") for name in names]
     known = [content["counts"].get(task) for task in tasks]
-    lines = [f"\n{metric.upper()} of each task:\n", *_head("model", tasks)]
-    lines += [_row("*events of rows*", ["" if count is None else f"{count[1]} of {count[0]}" for count in known])] if any(known) else []
-    lines += [_row(arm, [_value(of_arm["figures"].get(name), name) for name in names]) for arm, of_arm in content["arms"].items()]
+    lines = [f"\n{metric.upper()} of each task:\n", *table_head("model", tasks)]
+    lines += (
+        [table_row("*events of rows*", ["" if count is None else f"{count[1]} of {count[0]}" for count in known])] if any(known) else []
+    )
+    lines += [table_row(arm, [value_cell(of_arm["figures"].get(name), name) for name in names]) for arm, of_arm in content["arms"].items()]
     return lines + _baseline_rows(content["baselines"], names)
 
 
@@ -165,54 +171,7 @@ def _baseline_rows(baselines: Mapping[str, Any], names: Sequence[str], skipped: 
     rows = []
     for model in dict.fromkeys(key.partition(" / ")[0] for key in baselines):
         found = [baselines.get(f"{model} / {name}") for name in names]
-        cells = ["" if each is None else f"{_shown(each[0], '.3f')} {_between(each[1], '.3f')}" for each in found]
+        cells = ["" if each is None else f"{shown(each[0], '.3f')} {between(each[1], '.3f')}" for each in found]
         if any(cells):
-            rows.append(_row(f"*{model}*", [""] * skipped + cells))
+            rows.append(table_row(f"*{model}*", [""] * skipped + cells))
     return rows
-
-
-def _head(first: str, names: Sequence[str]) -> list[str]:
-    return [_row(first, [name.replace("_", " ") for name in names]), "|" + "---|" * (1 + len(names))]
-
-
-def _row(first: str, cells: Sequence[str]) -> str:
-    return f"| {first} | {' | '.join(cells)} |"
-
-
-def _value(figure: Mapping[str, Any] | None, name: str) -> str:
-    if figure is None:
-        return "-"
-    form, spread = _form(name), figure["seed_std"]
-    seeds = "" if spread is None else f"; seeds {_shown(spread, form.lstrip('+'))}"
-    return f"{_shown(figure['value'], form)} {_between(figure['ci95'], form)}{seeds}"
-
-
-def _difference(figure: Mapping[str, Any] | None, name: str) -> str:
-    """An arm's minus the reference's."""
-    if figure is None or figure["minus_reference"] is None:
-        return "-"
-    spread = figure["minus_reference_seed_std"]
-    seeds = "" if spread is None else f"; seeds {_shown(spread, _form(name).lstrip('+'))}"
-    return _bold_where_clear({"value": figure["minus_reference"], "ci95": figure["minus_reference_ci95"]}, name) + seeds
-
-
-def _bold_where_clear(difference: Mapping[str, Any] | None, name: str) -> str:
-    """In bold where the interval excludes 0."""
-    if difference is None:
-        return "-"
-    form = f"+{_form(name).lstrip('+')}"
-    pair, value = difference["ci95"], _shown(difference["value"], form)
-    is_clear = pair is not None and (pair[0] > 0 or pair[1] < 0)
-    return f"{f'**{value}**' if is_clear else value} {_between(pair, form)}"
-
-
-def _form(name: str) -> str:
-    return next((form for start, form in _FORMS.items() if name.startswith(start)), ".3f")
-
-
-def _shown(value: float | None, form: str) -> str:
-    return "-" if value is None or not np.isfinite(value) else f"{value:{form}}"
-
-
-def _between(pair: tuple[float, float] | list[float] | None, form: str) -> str:
-    return "" if pair is None else f"({pair[0]:{form}} to {pair[1]:{form}})"

@@ -1,0 +1,100 @@
+"""The three claims, a table each: every arm and baseline on the data sets side by side."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clin_jepa.atomic_file import write_atomically
+from study.design import LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, RECOMMENDED, REFERENCE
+from study.table_cells import between, bold_where_clear, excludes_zero, form_of, shown, table_head, table_row
+
+_BEGIN, _END = "<!-- made by make study: begin -->", "<!-- made by make study: end -->"
+_TITLES = {"cinc_2012": "Challenge 2012", "cinc_2019": "Challenge 2019", "mimic_iv_demo": "MIMIC-IV demo"}
+# By claim: beginnings of the figures' names, the first of several horizons being the longest, and what they are called.
+_CLAIMS = {
+    "Rollouts converge": {"drift_percent": "drift, %", "mase": "MASE", "skill": "skill"},
+    "Latents of deteriorating patients travel farther": {"displacement_ratio": "ratio", "matched_displacement_ratio": "matched"},
+    "One backbone serves many risk tasks: mean AUROC": {
+        "mean auroc, early events": "early events",
+        "mean auroc, binary": "once a stay",
+        "mean auroc, all tasks": "all tasks",
+    },
+}
+_TRIVIAL = "prevalence"
+_ARMS = [arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS)]
+
+
+def put_claims(page: Path, by_data: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put the tables in place of those that a page has, between two comments.
+
+    Args:
+        page: Markdown with the two comments.
+        by_data: By data set what `write_up` writes as JSON.
+
+    Raises:
+        ValueError: If the comments are not there.
+    """
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not end:
+        raise ValueError(f"{page} lacks the lines {_BEGIN} and {_END}, between which the tables belong: put them back")
+    write_atomically(page, f"{before}{begin}\n\n{claims_tables(by_data)}\n{end}{after}")
+
+
+def claims_tables(by_data: Mapping[str, Mapping[str, Any]]) -> str:
+    """Tables in Markdown: a claim each, a row for each arm and baseline, in bold what differs clearly from the reference."""
+    lines: list[str] = []
+    for claim, figures in _CLAIMS.items():
+        columns = [(data, content, *found) for data, content in by_data.items() for found in _columns(content, figures)]
+        lines += [
+            f"### {claim}\n",
+            *table_head("arm", ["seeds", *(f"{_title(data, content)}: {name}" for data, content, _, name in columns)]),
+        ]
+        for arm in [name for name in _ARMS if any(name in content["arms"] for content in by_data.values())]:
+            seeds = ["-" if arm not in each["arms"] else str(len(each["arms"][arm]["seeds"])) for each in by_data.values()]
+            lines.append(table_row(arm, [" / ".join(seeds), *(_arm_cell(content, arm, figure) for _, content, figure, _ in columns)]))
+        lines += _baselines([(content, figure) for _, content, figure, _ in columns])
+        minus_best = [_minus_best_cell(content, figure) for _, content, figure, _ in columns]
+        if any(minus_best):
+            lines.append(table_row(f"{RECOMMENDED.name} minus the best baseline", ["", *minus_best]))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _title(data: str, content: Mapping[str, Any]) -> str:
+    return _TITLES.get(data, data) + ("" if content["current_design"] else " (earlier design)")
+
+
+def _columns(content: Mapping[str, Any], figures: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Full name of each figure that the reference has, and what it is called."""
+    known = content["arms"][REFERENCE.name]["figures"]
+    found = [(next((name for name in known if name.startswith(start)), None), called) for start, called in figures.items()]
+    return [(name, called) for name, called in found if name is not None]
+
+
+def _arm_cell(content: Mapping[str, Any], arm: str, name: str) -> str:
+    figure = content["arms"].get(arm, {}).get("figures", {}).get(name)
+    if figure is None:
+        return "-"
+    form = form_of(name)
+    value = shown(figure["value"], form)
+    is_clear = arm != REFERENCE.name and excludes_zero(figure["minus_reference_ci95"])
+    return f"{f'**{value}**' if is_clear else value} {between(figure['ci95'], form)}"
+
+
+def _baselines(columns: list[tuple[Mapping[str, Any], str]]) -> list[str]:
+    models = dict.fromkeys(key.partition(" / ")[0] for content, _ in columns for key in content["baselines"])
+    rows = []
+    for model in models:
+        found = [(content["baselines"].get(f"{model} / {name}"), form_of(name)) for content, name in columns]
+        cells = ["" if each is None else f"{shown(each[0], form)} {between(each[1], form)}" for each, form in found]
+        if any(cells) and model != _TRIVIAL:
+            rows.append(table_row(f"*{model.replace('_', ' ')}*", ["", *cells]))
+    return rows
+
+
+def _minus_best_cell(content: Mapping[str, Any], name: str) -> str:
+    """Empty where no baseline has the figure."""
+    found = content["arms"].get(RECOMMENDED.name, {}).get("minus_best_baseline", {}).get(name)
+    return "" if found is None else f"{bold_where_clear(found, name)}, {found['baseline'].replace('_', ' ')}"

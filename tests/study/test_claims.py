@@ -1,0 +1,77 @@
+"""The three claims, a table each."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study.claims import claims_tables, put_claims
+
+
+def figure(value: float, minus: float | None = None, ci95: list[float] | None = None) -> dict[str, Any]:
+    return {
+        "value": value,
+        "ci95": [value - 0.01, value + 0.01],
+        "seed_std": None,
+        "minus_reference": minus,
+        "minus_reference_ci95": ci95,
+        "minus_reference_seed_std": None,
+    }
+
+
+def data_set(horizon: int, current: bool = True) -> dict[str, Any]:
+    mase, auroc = f"mase {horizon} h", "mean auroc, all tasks"
+    return {
+        "arms": {
+            "published": {"seeds": [0, 1], "figures": {mase: figure(0.8), "mase 1 h": figure(0.5), auroc: figure(0.7)}},
+            "chained": {"seeds": [0], "figures": {mase: figure(0.9, 0.1, [0.05, 0.15]), auroc: figure(0.69, -0.01, [-0.02, 0.01])}},
+            "default": {
+                "seeds": [0],
+                "figures": {mase: figure(0.7, -0.1, [-0.15, -0.05]), auroc: figure(0.7)},
+                "minus_best_baseline": {auroc: {"baseline": "gru_d", "value": -0.05, "ci95": [-0.08, -0.02]}},
+            },
+        },
+        "baselines": {f"gru_d / {auroc}": [0.75, [0.7, 0.8]], f"prevalence / {auroc}": [0.5, [0.5, 0.5]]},
+        "current_design": current,
+    }
+
+
+def test_arms_stand_side_by_side_and_clear_differences_are_bold() -> None:
+    tables = claims_tables({"cinc_2019": data_set(24), "icu": data_set(48, current=False)})
+    rows = {row.split(" | ")[0].removeprefix("| "): row for row in tables.partition("### Latents")[0].splitlines()}
+    assert "| Challenge 2019: MASE | icu (earlier design): MASE |" in rows["arm"]
+    assert rows["published"] == "| published | 2 / 2 | 0.800 (0.790 to 0.810) | 0.800 (0.790 to 0.810) |"
+    assert "| **0.900** (0.890 to 0.910) |" in rows["chained"]
+    assert list(rows).index("default") < list(rows).index("chained")
+
+
+def test_risk_has_baselines_and_the_distance_to_the_best() -> None:
+    risk = claims_tables({"cinc_2019": data_set(24)}).partition("### One backbone")[2]
+    assert "| *gru d* |  | 0.750 (0.700 to 0.800) |" in risk
+    assert "prevalence" not in risk
+    assert "| chained | 1 | 0.690 (0.680 to 0.700) |" in risk
+    assert "| default minus the best baseline |  | **-0.050** (-0.080 to -0.020), gru d |" in risk
+
+
+def test_an_arm_that_a_data_set_lacks_is_a_dash() -> None:
+    lacking = data_set(36)
+    del lacking["arms"]["chained"]
+    assert "| chained | 1 / - | **0.900** (0.890 to 0.910) | - |" in claims_tables({"cinc_2019": data_set(24), "cinc_2012": lacking})
+
+
+def test_tables_take_the_place_of_those_before(tmp_path: Path) -> None:
+    page = tmp_path / "study.md"
+    page.write_text("Before.\n<!-- made by make study: begin -->\nold\n<!-- made by make study: end -->\nAfter.\n")
+    for _ in range(2):
+        put_claims(page, {"cinc_2019": data_set(24)})
+    text = page.read_text()
+    assert text.startswith("Before.\n<!--") and text.endswith("-->\nAfter.\n")
+    assert "old" not in text and text.count("### Rollouts converge") == 1
+
+
+def test_a_page_without_a_place_for_them_is_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "study.md"
+    page.write_text("Nothing here.\n")
+    with pytest.raises(ValueError, match=r"study\.md lacks the lines <!-- made by make study: begin -->"):
+        put_claims(page, {})
+    assert page.read_text() == "Nothing here.\n"
