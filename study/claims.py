@@ -1,4 +1,4 @@
-"""The three claims, a table each: every arm and baseline on the data sets side by side."""
+"""The data sets side by side: the default against the published recipe, and the three claims with every arm and baseline."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +10,7 @@ from study.table_cells import between, bold_where_clear, excludes_zero, form_of,
 
 _BEGIN, _END = "<!-- made by make study: begin -->", "<!-- made by make study: end -->"
 _TITLES = {"cinc_2012": "Challenge 2012", "cinc_2019": "Challenge 2019", "mimic_iv_demo": "MIMIC-IV demo"}
+_ALL_TASKS = "mean auroc, all tasks"
 # By claim: beginnings of the figures' names, the first of several horizons being the longest, and what they are called.
 _CLAIMS = {
     "Rollouts converge": {"drift_percent": "drift, %", "mase": "MASE", "skill": "skill"},
@@ -17,19 +18,27 @@ _CLAIMS = {
     "One backbone serves many risk tasks: mean AUROC": {
         "mean auroc, early events": "early events",
         "mean auroc, binary": "once a stay",
-        "mean auroc, all tasks": "all tasks",
+        _ALL_TASKS: "all tasks",
     },
+}
+_SUMMARY = {
+    "drift_percent": "drift at the horizon, points",
+    "mase": "MASE against copy-forward",
+    "skill": "skill against the training mean",
+    "displacement_ratio": "displacement of deteriorating patients",
+    "matched_displacement_ratio": "the same, matched",
+    _ALL_TASKS: "mean AUROC, all tasks",
 }
 _TRIVIAL = "prevalence"
 _ARMS = [arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS)]
 
 
-def put_claims(page: Path, by_data: Mapping[str, Mapping[str, Any]]) -> None:
-    """Put the tables in place of those that a page has, between two comments.
+def put_tables(page: Path, tables: str) -> None:
+    """Put tables in place of those that a page has, between two comments.
 
     Args:
         page: Markdown with the two comments.
-        by_data: By data set what `write_up` writes as JSON.
+        tables: What goes there.
 
     Raises:
         ValueError: If the comments are not there.
@@ -39,11 +48,31 @@ def put_claims(page: Path, by_data: Mapping[str, Mapping[str, Any]]) -> None:
     _, end, after = rest.partition(_END)
     if not end:
         raise ValueError(f"{page} lacks the lines {_BEGIN} and {_END}, between which the tables belong: put them back")
-    write_atomically(page, f"{before}{begin}\n\n{claims_tables(by_data)}\n{end}{after}")
+    write_atomically(page, f"{before}{begin}\n\n{tables.strip()}\n\n{end}{after}")
+
+
+def default_table(by_data: Mapping[str, Mapping[str, Any]]) -> str:
+    """The recommended recipe minus the reference, by figure and data set, in Markdown.
+
+    Args:
+        by_data: By data set what `write_up` writes as JSON.
+    """
+    has_both = {data: content for data, content in by_data.items() if RECOMMENDED.name in content["arms"]}
+    lines = table_head(f"{RECOMMENDED.name} minus {REFERENCE.name}", [_title(data, content) for data, content in has_both.items()])
+    for start, called in _SUMMARY.items():
+        lines.append(table_row(called, [_summary_cell(content, start) for content in has_both.values()]))
+    best = [_minus_best_cell(content, _full_name(content, _ALL_TASKS)) for content in has_both.values()]
+    lines.append(table_row(f"mean AUROC, all tasks: {RECOMMENDED.name} minus the best baseline", best))
+    seeds = [", ".join(map(str, content["arms"][RECOMMENDED.name]["seeds"])) for content in has_both.values()]
+    return "\n".join([*lines, table_row("seeds", seeds)])
 
 
 def claims_tables(by_data: Mapping[str, Mapping[str, Any]]) -> str:
-    """Tables in Markdown: a claim each, a row for each arm and baseline, in bold what differs clearly from the reference."""
+    """Tables in Markdown: a claim each, a row for each arm and baseline, in bold what differs clearly from the reference.
+
+    Args:
+        by_data: By data set what `write_up` writes as JSON.
+    """
     lines: list[str] = []
     for claim, figures in _CLAIMS.items():
         columns = [(data, content, *found) for data, content in by_data.items() for found in _columns(content, figures)]
@@ -68,9 +97,22 @@ def _title(data: str, content: Mapping[str, Any]) -> str:
 
 def _columns(content: Mapping[str, Any], figures: Mapping[str, str]) -> list[tuple[str, str]]:
     """Full name of each figure that the reference has, and what it is called."""
-    known = content["arms"][REFERENCE.name]["figures"]
-    found = [(next((name for name in known if name.startswith(start)), None), called) for start, called in figures.items()]
-    return [(name, called) for name, called in found if name is not None]
+    found = [(_full_name(content, start), called) for start, called in figures.items()]
+    return [(name, called) for name, called in found if name]
+
+
+def _full_name(content: Mapping[str, Any], start: str) -> str:
+    """Of the reference's figure that begins so, of several horizons the longest; empty where it has none."""
+    return next((name for name in content["arms"][REFERENCE.name]["figures"] if name.startswith(start)), "")
+
+
+def _summary_cell(content: Mapping[str, Any], start: str) -> str:
+    name = _full_name(content, start)
+    figure = content["arms"][RECOMMENDED.name]["figures"].get(name)
+    if figure is None or figure["minus_reference"] is None:
+        return "-"
+    difference = {"value": figure["minus_reference"], "ci95": figure["minus_reference_ci95"]}
+    return f"{bold_where_clear(difference, name)}, {shown(figure['value'], form_of(name))}"
 
 
 def _arm_cell(content: Mapping[str, Any], arm: str, name: str) -> str:

@@ -14,7 +14,7 @@ from clin_jepa.evaluation.bootstrap import interval
 from clin_jepa.evaluation.risk_models import BASELINES
 from clin_jepa.evaluation.weighted import number_or_none
 from data_pipelines.labels import TASKS
-from study.claims import put_claims
+from study.claims import claims_tables, default_table, put_tables
 from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
 from study.design_digest import design_of_result
 from study.forest_plot import draw_forest
@@ -43,8 +43,11 @@ def write_up(data: Iterable[StudyData] = DATA, validation: Iterable[StudyData] =
         parts += [f"# Candidates for the default recipe, on validation stays\n\n{about}\n", *found]
     write_atomically(PAGE, "\n".join(parts).rstrip() + "\n")
     write_atomically(PAGE.with_suffix(".json"), json.dumps(figures, indent=1) + "\n")
-    if held_out and (page := PAGE.with_name("study.md")).is_file():
-        put_claims(page, held_out)
+    if held_out:
+        by_page = {PAGE.with_name("study.md"): claims_tables(held_out), PAGE.parent.parent / "README.md": ""}
+        for page, tables in by_page.items():
+            if page.is_file():
+                put_tables(page, f"{default_table(held_out)}\n\n{tables}")
     print(f"written to {PAGE}")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from study.claims import claims_tables, put_claims
+from study.claims import claims_tables, default_table, put_tables
 
 
 def figure(value: float, minus: float | None = None, ci95: list[float] | None = None) -> dict[str, Any]:
@@ -59,19 +59,29 @@ def test_an_arm_that_a_data_set_lacks_is_a_dash() -> None:
     assert "| chained | 1 / - | **0.900** (0.890 to 0.910) | - |" in claims_tables({"cinc_2019": data_set(24), "cinc_2012": lacking})
 
 
+def test_the_default_minus_the_published_recipe() -> None:
+    lacking = data_set(36)
+    del lacking["arms"]["default"]
+    table = default_table({"cinc_2019": data_set(24), "cinc_2012": lacking, "icu": data_set(48)}).splitlines()
+    assert table[0] == "| default minus published | Challenge 2019 | icu |"
+    assert "| MASE against copy-forward | **-0.100** (-0.150 to -0.050), 0.700 | **-0.100** (-0.150 to -0.050), 0.700 |" in table
+    assert "| drift at the horizon, points | - | - |" in table
+    best = "**-0.050** (-0.080 to -0.020), gru d"
+    assert f"| mean AUROC, all tasks: default minus the best baseline | {best} | {best} |" in table
+    assert table[-1] == "| seeds | 0 | 0 |"
+
+
 def test_tables_take_the_place_of_those_before(tmp_path: Path) -> None:
     page = tmp_path / "study.md"
     page.write_text("Before.\n<!-- made by make study: begin -->\nold\n<!-- made by make study: end -->\nAfter.\n")
     for _ in range(2):
-        put_claims(page, {"cinc_2019": data_set(24)})
-    text = page.read_text()
-    assert text.startswith("Before.\n<!--") and text.endswith("-->\nAfter.\n")
-    assert "old" not in text and text.count("### Rollouts converge") == 1
+        put_tables(page, "| a |\n|---|\n")
+    assert page.read_text() == ("Before.\n<!-- made by make study: begin -->\n\n| a |\n|---|\n\n<!-- made by make study: end -->\nAfter.\n")
 
 
 def test_a_page_without_a_place_for_them_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "study.md"
     page.write_text("Nothing here.\n")
     with pytest.raises(ValueError, match=r"study\.md lacks the lines <!-- made by make study: begin -->"):
-        put_claims(page, {})
+        put_tables(page, "")
     assert page.read_text() == "Nothing here.\n"
