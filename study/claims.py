@@ -1,12 +1,12 @@
 """The data sets side by side: the default against the published recipe, and the three claims with every arm and baseline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from clin_jepa.atomic_file import write_atomically
 from study.design import LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, RECOMMENDED, REFERENCE
-from study.table_cells import between, bold_where_clear, excludes_zero, form_of, shown, table_head, table_row
+from study.table_cells import between, figure_named, form_of, marked, marked_difference, shown, table_head, table_row
 
 _BEGIN, _END = "<!-- made by make study: begin -->", "<!-- made by make study: end -->"
 _TITLES = {"cinc_2012": "Challenge 2012", "cinc_2019": "Challenge 2019", "mimic_iv_demo": "MIMIC-IV demo"}
@@ -68,7 +68,7 @@ def default_table(by_data: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def claims_tables(by_data: Mapping[str, Mapping[str, Any]]) -> str:
-    """Tables in Markdown: a claim each, a row for each arm and baseline, in bold what differs clearly from the reference.
+    """Tables in Markdown: a claim each, a row for each arm and baseline; what is clearly better or worse than the reference is marked.
 
     Args:
         by_data: By data set what `write_up` writes as JSON.
@@ -83,6 +83,9 @@ def claims_tables(by_data: Mapping[str, Mapping[str, Any]]) -> str:
         for arm in [name for name in _ARMS if any(name in content["arms"] for content in by_data.values())]:
             seeds = ["-" if arm not in each["arms"] else str(len(each["arms"][arm]["seeds"])) for each in by_data.values()]
             lines.append(table_row(arm, [" / ".join(seeds), *(_arm_cell(content, arm, figure) for _, content, figure, _ in columns)]))
+            if arm == REFERENCE.name and any(len(each["arms"][arm]["seeds"]) > 1 for each in by_data.values()):
+                first = [_value_cell(content["first_seed_of_reference"].get(figure), figure) for _, content, figure, _ in columns]
+                lines.append(table_row(f"{arm}, first seed", ["", *first]))
         lines += _baselines([(content, figure) for _, content, figure, _ in columns])
         minus_best = [_minus_best_cell(content, figure) for _, content, figure, _ in columns]
         if any(minus_best):
@@ -101,28 +104,29 @@ def _columns(content: Mapping[str, Any], figures: Mapping[str, str]) -> list[tup
     return [(name, called) for name, called in found if name]
 
 
-def _full_name(content: Mapping[str, Any], start: str) -> str:
-    """Of the reference's figure that begins so, of several horizons the longest; empty where it has none."""
-    return next((name for name in content["arms"][REFERENCE.name]["figures"] if name.startswith(start)), "")
+def _full_name(content: Mapping[str, Any], start: str) -> str | None:
+    return figure_named(content["arms"][REFERENCE.name]["figures"], start)
 
 
 def _summary_cell(content: Mapping[str, Any], start: str) -> str:
-    name = _full_name(content, start)
+    name = _full_name(content, start) or start
     figure = content["arms"][RECOMMENDED.name]["figures"].get(name)
     if figure is None or figure["minus_reference"] is None:
         return "-"
     difference = {"value": figure["minus_reference"], "ci95": figure["minus_reference_ci95"]}
-    return f"{bold_where_clear(difference, name)}, {shown(figure['value'], form_of(name))}"
+    return f"{marked_difference(difference, name)}, {shown(figure['value'], form_of(name))}"
 
 
 def _arm_cell(content: Mapping[str, Any], arm: str, name: str) -> str:
     figure = content["arms"].get(arm, {}).get("figures", {}).get(name)
+    return _value_cell(figure, name, None if figure is None or arm == REFERENCE.name else figure["minus_reference_ci95"])
+
+
+def _value_cell(figure: Mapping[str, Any] | None, name: str, difference: Sequence[float] | None = None) -> str:
     if figure is None:
         return "-"
     form = form_of(name)
-    value = shown(figure["value"], form)
-    is_clear = arm != REFERENCE.name and excludes_zero(figure["minus_reference_ci95"])
-    return f"{f'**{value}**' if is_clear else value} {between(figure['ci95'], form)}"
+    return f"{marked(shown(figure['value'], form), difference, name)} {between(figure['ci95'], form)}"
 
 
 def _baselines(columns: list[tuple[Mapping[str, Any], str]]) -> list[str]:
@@ -136,7 +140,7 @@ def _baselines(columns: list[tuple[Mapping[str, Any], str]]) -> list[str]:
     return rows
 
 
-def _minus_best_cell(content: Mapping[str, Any], name: str) -> str:
+def _minus_best_cell(content: Mapping[str, Any], name: str | None) -> str:
     """Empty where no baseline has the figure."""
     found = content["arms"].get(RECOMMENDED.name, {}).get("minus_best_baseline", {}).get(name)
-    return "" if found is None else f"{bold_where_clear(found, name)}, {found['baseline'].replace('_', ' ')}"
+    return "" if found is None or name is None else f"{marked_difference(found, name)}, {found['baseline'].replace('_', ' ')}"

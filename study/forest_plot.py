@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from clin_jepa.atomic_file import replacing
 from study.design import RECOMMENDED, REFERENCE
+from study.table_cells import figure_named
 
 _PANELS = (
     "drift_percent",
@@ -49,7 +50,7 @@ def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, An
     Returns:
         ``study_<data>.png``.
     """
-    names = [name for start in _PANELS if (name := _named(report, start)) is not None]
+    names = [name for start in _PANELS if (name := figure_named(report[REFERENCE.name]["figures"], start)) is not None]
     models = [model for model in dict.fromkeys(key.partition(" / ")[0] for key in baselines) if model != "prevalence"]
     rows = [*report, *models]
     plot = Figure(figsize=(2.3 * len(names) + 1.6, _ROW_INCHES * len(rows) + 1.1), dpi=150, layout="constrained")
@@ -84,8 +85,9 @@ def far_rows(figures: Sequence[tuple[float, Sequence[float] | None] | None], ref
 
 
 def _named(report: Mapping[str, Any], start: str) -> str | None:
-    """The figure of the reference whose name begins so; the first of several horizons is the longest."""
-    return next((name for name in report[REFERENCE.name]["figures"] if name.startswith(start)), None)
+    """The figure of the reference whose name begins so, where it is defined; the first of several horizons is the longest."""
+    figures = report[REFERENCE.name]["figures"]
+    return next((name for name, figure in figures.items() if name.startswith(start) and figure["value"] is not None), None)
 
 
 def _figure(report: Mapping[str, Any], baselines: Mapping[str, Any], row: str, name: str) -> tuple[float, Sequence[float] | None] | None:

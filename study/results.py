@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clin_jepa.atomic_file import replacing, write_atomically
 from clin_jepa.evaluation.arms import Draws, MeasuredRun, auroc_figures, displacement_figures, figures_of_run
 from clin_jepa.evaluation.risk_models import BACKBONE, BASELINES, REPORTED_PROBE
+from study.design import MEASUREMENT
 from study.folds import metrics_within_folds
 
 RESULTS = Path(__file__).parent / "results"
@@ -50,6 +51,12 @@ def read_about(path: Path) -> dict[str, Any]:
         return {}
     with np.load(path) as content:
         return dict(json.loads(str(content[_ABOUT]))) if _ABOUT in content.files else {}
+
+
+def is_current(path: Path, design: str) -> bool:
+    """Whether there are figures of a design, measured as today."""
+    about = read_about(path)
+    return (about.get("design"), about.get("measurement", 1)) == (design, MEASUREMENT)
 
 
 def save_failure(path: Path, reason: str, about: Mapping[str, Any]) -> None:

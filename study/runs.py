@@ -47,7 +47,7 @@ from study.results import (
     baseline_figures,
     counts_by_task,
     figures_of_folds,
-    read_about,
+    is_current,
     save_failure,
     save_figures,
 )
@@ -98,8 +98,7 @@ class Result:
 
     def is_there(self) -> bool:
         """Whether there are figures of this design."""
-        abouts = [read_about(path) for path in ([self.file, self.baselines] if self.with_baselines else [self.file])]
-        return all((about.get("design"), about.get("measurement", 1)) == (self.design, MEASUREMENT) for about in abouts)
+        return all(is_current(path, self.design) for path in ([self.file, self.baselines] if self.with_baselines else [self.file]))
 
 
 def planned_jobs(results: Sequence[Result]) -> list[Job]:
@@ -216,7 +215,8 @@ def _train(result: Result, fold: int, store: TrajectoryStore, run: Path) -> None
     start = ("--ckpt_path", shared) if shares else ()
     shutil.rmtree(run, ignore_errors=True)
     configs = ("--config", arm.base, "--config", f"ablations/{arm.config}.yaml")
-    _run(_log(run), "fit", *configs, *_common(result, store), *weights, *steps, "--run", run, *start)
+    rate = () if arm.encoder_rate is None else ("--model.optimization.encoder_lr", arm.encoder_rate)
+    _run(_log(run), "fit", *configs, *_common(result, store), *weights, *steps, *rate, "--run", run, *start)
 
 
 def _tuned_encoder(result: Result, fold: int, store: TrajectoryStore) -> Path:

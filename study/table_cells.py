@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 _FORMS = {"drift_percent": "+.0f", "mase": ".3f", "skill": "+.3f", "displacement": ".2f", "matched": ".2f"}
+_LESS_IS_BETTER = ("drift", "mase", "brier")
 
 
 def table_head(first: str, names: Sequence[str]) -> list[str]:
@@ -33,21 +34,33 @@ def difference_cell(figure: Mapping[str, Any] | None, name: str) -> str:
         return "-"
     spread = figure["minus_reference_seed_std"]
     seeds = "" if spread is None else f"; seeds {shown(spread, form_of(name).lstrip('+'))}"
-    return bold_where_clear({"value": figure["minus_reference"], "ci95": figure["minus_reference_ci95"]}, name) + seeds
+    return marked_difference({"value": figure["minus_reference"], "ci95": figure["minus_reference_ci95"]}, name) + seeds
 
 
-def bold_where_clear(difference: Mapping[str, Any] | None, name: str) -> str:
-    """A difference, in bold where its interval excludes 0."""
-    if difference is None:
+def marked_difference(difference: Mapping[str, Any] | None, name: str) -> str:
+    """A difference and its interval, marked as by `marked`."""
+    if difference is None or difference["value"] is None:
         return "-"
     form = f"+{form_of(name).lstrip('+')}"
-    value = shown(difference["value"], form)
-    return f"{f'**{value}**' if excludes_zero(difference['ci95']) else value} {between(difference['ci95'], form)}"
+    pair = difference["ci95"]
+    return f"{marked(shown(difference['value'], form), pair, name)} {between(pair, form)}"
 
 
-def excludes_zero(pair: Sequence[float] | None) -> bool:
-    """Whether an interval does."""
-    return pair is not None and (pair[0] > 0 or pair[1] < 0)
+def marked(words: str, difference: Sequence[float] | None, name: str) -> str:
+    """In bold where the interval of a difference says better, with a dagger where it says worse.
+
+    >>> marked("0.7", (-0.2, -0.1), "mase 24 h"), marked("0.9", (0.1, 0.2), "mase 24 h"), marked("0.8", (-0.1, 0.1), "mase 24 h")
+    ('**0.7**', '0.9†', '0.8')
+    """
+    low, high = (0.0, 0.0) if difference is None else difference
+    if low <= 0 <= high:
+        return words
+    return f"**{words}**" if (high < 0) == name.startswith(_LESS_IS_BETTER) else f"{words}†"
+
+
+def figure_named(figures: Mapping[str, Mapping[str, Any]], start: str) -> str | None:
+    """The first figure that is defined and whose name begins so; of several horizons that is the longest."""
+    return next((name for name, figure in figures.items() if name.startswith(start) and figure["value"] is not None), None)
 
 
 def form_of(name: str) -> str:

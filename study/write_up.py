@@ -15,11 +15,21 @@ from clin_jepa.evaluation.risk_models import BASELINES
 from clin_jepa.evaluation.weighted import number_or_none
 from data_pipelines.labels import TASKS
 from study.claims import claims_tables, default_table, put_tables
-from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, REFERENCE, VALIDATION, StudyData
+from study.design import (
+    CANDIDATES,
+    DATA,
+    LARGER_ARMS,
+    MAIN_ARMS,
+    OTHER_ARMS,
+    REFERENCE,
+    SEEDS,
+    VALIDATION,
+    StudyData,
+)
 from study.design_digest import design_of_result
 from study.forest_plot import draw_forest
-from study.results import RAW_NUMBERS, RESULTS, failures, read_about, read_figures
-from study.table_cells import between, bold_where_clear, difference_cell, shown, table_head, table_row, value_cell
+from study.results import RAW_NUMBERS, RESULTS, failures, is_current, read_about, read_figures
+from study.table_cells import between, difference_cell, marked_difference, shown, table_head, table_row, value_cell
 
 PAGE = Path(__file__).parent.parent / "docs" / "study_tables.md"
 
@@ -31,9 +41,9 @@ def write_up(data: Iterable[StudyData] = DATA, validation: Iterable[StudyData] =
     figures: dict[str, Any] = {}
     about = (
         "Made by `make study`. A figure is the mean over an arm's seeds, with its 95 % interval over subjects; `seeds` is the standard "
-        "deviation over seeds. A difference is of the seeds that both arms have, and bold where its interval excludes 0. The interval says "
-        "how these trainings do on other patients: what another seed would change is not in it. Many are shown, and by chance alone one in "
-        "twenty excludes 0."
+        "deviation over seeds. A difference is of the seeds that both arms have: in bold where its interval says better, with a dagger (†) "
+        "where it says worse. The interval says how these trainings do on other patients: what another seed would change is not in it. "
+        "Many are shown, and by chance alone one in twenty excludes 0."
     )
     parts = [f"# The study: tables\n\n{about}\n"]
     parts += _sections(data, figures)
@@ -56,12 +66,12 @@ def _sections(data: Iterable[StudyData], figures: dict[str, Any]) -> list[str]:
     parts: list[str] = []
     for each in data:
         folder = RESULTS / each.name
-        files, is_current = _files(each)
+        files, of_today = _files(each)
         if REFERENCE.name not in files:
             continue
         by_arm = {arm: {seed: read_figures(path) for seed, path in of_arm.items()} for arm, of_arm in files.items()}
         report = arms_report(by_arm, REFERENCE.name)
-        baselines = read_figures(folder / "baselines.npz") if (folder / "baselines.npz").is_file() else {}
+        baselines = _baselines(folder, each, of_today)
         behind = minus_best_baseline(by_arm, baselines)
         figures[each.name] = {
             "arms": {
@@ -70,7 +80,8 @@ def _sections(data: Iterable[StudyData], figures: dict[str, Any]) -> list[str]:
             },
             "baselines": {key: [number_or_none(value[0]), interval(value[1:])] for key, value in baselines.items()},
             "counts": read_about(min(files[REFERENCE.name].values())).get("counts", {}),
-            "current_design": is_current,
+            "first_seed_of_reference": _first_seed(by_arm[REFERENCE.name]),
+            "current_design": of_today,
             "failed": failures(folder),
         }
         parts.append(_section(each, figures[each.name]))
@@ -102,18 +113,28 @@ def minus_best_baseline(
     return found
 
 
+def _baselines(folder: Path, data: StudyData, of_today: bool) -> dict[str, Floats]:
+    """Figures of the baselines, where they were measured with those of the arms."""
+    path = folder / "baselines.npz"
+    return read_figures(path) if path.is_file() and is_current(path, design_of_result(data, REFERENCE, SEEDS[0])) == of_today else {}
+
+
 def _files(data: StudyData) -> tuple[dict[str, dict[int, Path]], bool]:
-    """Results by arm and seed, and whether they are of the current design: those that are, once the reference has one, else all."""
+    """Results by arm and seed, and whether they are of the current design: those that are, once the reference has one, else the others."""
     folder = RESULTS / data.name
-    found: dict[str, dict[int, Path]] = {}
+    earlier: dict[str, dict[int, Path]] = {}
     current: dict[str, dict[int, Path]] = {}
     for arm in dict.fromkeys((*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS, *CANDIDATES)):
         for path in sorted(folder.glob(f"{arm.name}_seed*.npz")):
             seed = int(path.stem.rpartition("_seed")[2])
-            found.setdefault(arm.name, {})[seed] = path
-            if read_about(path).get("design") == design_of_result(data, arm, seed):
-                current.setdefault(arm.name, {})[seed] = path
-    return (current, True) if REFERENCE.name in current else (found, False)
+            (current if is_current(path, design_of_result(data, arm, seed)) else earlier).setdefault(arm.name, {})[seed] = path
+    return (current, True) if REFERENCE.name in current else (earlier, False)
+
+
+def _first_seed(of_seeds: Mapping[int, Mapping[str, Floats]]) -> dict[str, Any]:
+    """The reference's figures with the first seed alone, which is the only one of arms that are not main."""
+    first = {seed: figures for seed, figures in of_seeds.items() if seed == SEEDS[0]}
+    return dict(arms_report({REFERENCE.name: first}, REFERENCE.name)[REFERENCE.name]["figures"]) if first else {}
 
 
 def _commits(paths: Iterable[Path]) -> list[str]:
@@ -145,7 +166,7 @@ def _section(data: StudyData, content: Mapping[str, Any]) -> str:
     if best := {name: found["baseline"] for of_arm in arms.values() for name, found in of_arm["minus_best_baseline"].items()}:
         lines += ["\nMinus the best baseline, paired:\n", *table_head("arm", [f"{name}: {model}" for name, model in best.items()])]
         for arm, of_arm in arms.items():
-            lines.append(table_row(arm, [bold_where_clear(of_arm["minus_best_baseline"].get(name), name) for name in best]))
+            lines.append(table_row(arm, [marked_difference(of_arm["minus_best_baseline"].get(name), name) for name in best]))
     for metric in ("auroc", "auprc"):
         lines += _tasks(metric, by_task[metric], content)
     if missing := [task for task in TASKS if content["counts"] and task not in content["counts"]]:

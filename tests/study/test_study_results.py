@@ -74,8 +74,18 @@ def test_figures_of_two_designs_stand_in_no_table_together(tmp_path: Path, monke
     assert "| published | 0 | not named | 0.800 " in page
     assert "Of an earlier design" not in page and "default" not in page.partition("## icu")[2]
 
-    results.save_figures(folder / "default_seed0.npz", figures(0.7), {"design": design_of_result(data, RECOMMENDED, 0)})
+    new = {"design": design_of_result(data, RECOMMENDED, 0)}
+    baselines = {"lightgbm / auroc sepsis_onset": np.array([0.81, 0.8, 0.82])}
+    results.save_figures(folder / "baselines.npz", baselines, {"design": "of old"})
+    results.save_figures(folder / "default_seed0.npz", figures(0.7), {**new, "measurement": 0})
     write_up.write_up([data], [])
+    page = (tmp_path / "study_tables.md").read_text()
+    assert "default" not in page.partition("## icu")[2] and "lightgbm" not in page
+
+    results.save_figures(folder / "default_seed0.npz", figures(0.7), new)
+    results.save_figures(folder / "baselines.npz", baselines, {"design": design_of_result(data, REFERENCE, 0)})
+    write_up.write_up([data], [])
+    assert "| *lightgbm* | 0.810 (0.801 to 0.819) |" in (tmp_path / "study_tables.md").read_text()
     assert "| default | **-0.100** " in (tmp_path / "study_tables.md").read_text()
 
 

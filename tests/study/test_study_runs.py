@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from study import runs
+from study import results, runs
 from study.__main__ import main, planned_runs
-from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, RECOMMENDED, REFERENCE, SEEDS, Arm
+from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, MEASUREMENT, OTHER_ARMS, RECOMMENDED, REFERENCE, SEEDS, Arm
 from study.results import failures, save_figures
 from study.runs import Result, drop_checkpoints, measure, planned_jobs
 
@@ -88,9 +88,9 @@ def test_figures_are_there_while_design_and_measurement_are_the_same(tmp_path: P
     assert not replace(result, with_baselines=True).is_there()
     save_figures(result.file, figures, {"design": "another"})
     assert not result.is_there()
-    save_figures(result.file, figures, {"design": result.design, "measurement": runs.MEASUREMENT})
+    save_figures(result.file, figures, {"design": result.design, "measurement": MEASUREMENT})
     assert result.is_there()
-    monkeypatch.setattr(runs, "MEASUREMENT", runs.MEASUREMENT + 1)
+    monkeypatch.setattr(results, "MEASUREMENT", MEASUREMENT + 1)
     assert not result.is_there()
 
 
@@ -159,6 +159,19 @@ def test_what_is_trained_and_measured_is_not_done_again(result: Result, monkeypa
     assert called == []
     assert {about["device"] for about in saved} == {"cpu"}
     assert {about["design"] for about in saved} == {result.design}
+
+
+def test_the_next_token_control_learns_at_the_rate_of_next_token_tuning(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_save", lambda result, folders, about: None)
+    control = next(arm for arm in MAIN_ARMS if arm.name == "sft_encoder")
+    rates = {}
+    for arm in (REFERENCE, control):
+        called = commands(monkeypatch, 0)
+        measure(replace(result, arm=arm))
+        fits = [words for words in called if words[0] == "fit"]
+        place = -1 - fits[-1][::-1].index("--model.optimization.encoder_lr")  # the last one given counts
+        rates[arm.name] = fits[-1][place + 1]
+    assert rates == {"published": "3e-5", "sft_encoder": "1e-3"}
 
 
 def test_nothing_asked_for_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
