@@ -28,7 +28,7 @@ from study.design import (
 )
 from study.design_digest import design_of_result
 from study.forest_plot import draw_forest
-from study.results import RAW_NUMBERS, RESULTS, failures, is_current, read_about, read_figures
+from study.results import RAW_NUMBERS, RESULTS, TUNED_ENCODER, failures, is_current, read_about, read_figures
 from study.table_cells import between, difference_cell, marked_difference, shown, table_head, table_row, value_cell
 
 PAGE = Path(__file__).parent.parent / "docs" / "study_tables.md"
@@ -104,7 +104,7 @@ def minus_best_baseline(
     found: dict[str, dict[str, dict[str, Any]]] = {arm: {} for arm in by_arm}
     for arm, of_seeds in by_arm.items():
         for figure, value_R in mean_over_seeds(list(of_seeds.values())).items():
-            models = BASELINES if figure.startswith("mean auroc") else (RAW_NUMBERS,) if "displacement" in figure else ()
+            models = (TUNED_ENCODER, *BASELINES) if figure.startswith("mean auroc") else (RAW_NUMBERS,) if "displacement" in figure else ()
             of_models = {model: baselines[f"{model} / {figure}"] for model in models if f"{model} / {figure}" in baselines}
             if of_models:
                 best = max(of_models, key=lambda model: of_models[model][0])

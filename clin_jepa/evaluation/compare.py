@@ -15,7 +15,7 @@ from clin_jepa.evaluation.comparison import ByArm, arms_section, baselines_secti
 from clin_jepa.evaluation.evaluated_runs import EvaluatedRun, evaluated_runs, run_seed, store_of
 from clin_jepa.evaluation.metrics_file import check_values
 from clin_jepa.evaluation.predictions_file import read_predictions
-from clin_jepa.evaluation.risk_models import BACKBONE, BASELINES
+from clin_jepa.evaluation.risk_models import BACKBONE, CONTROLS
 from clin_jepa.evaluation.run_figures import RiskFigures, RunFigures, risk_figures, run_figures
 from clin_jepa.evaluation.run_settings import settings_by_value
 
@@ -125,8 +125,8 @@ def _figures(evaluated: Sequence[EvaluatedRun], draws: Draws) -> dict[str, dict[
 
 
 def _baseline_sources(evaluated: Sequence[EvaluatedRun]) -> dict[str, EvaluatedRun]:
-    """For each baseline the first run that was evaluated with it; it is the same for every run on a store."""
-    found = {model: [run for run in evaluated if model in run.metrics.get("baselines", {})] for model in BASELINES}
+    """For each baseline the first run that was evaluated with it; all but the tuned encoder are the same for every run on a store."""
+    found = {model: [run for run in evaluated if model in run.metrics.get("baselines", {})] for model in CONTROLS}
     return {model: runs[0] for model, runs in found.items() if runs}
 
 

@@ -25,10 +25,11 @@ from clin_jepa.evaluation.geometry import measure_geometry
 from clin_jepa.evaluation.metrics_file import read_metrics, write_metrics
 from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid
 from clin_jepa.evaluation.predictions_file import write_predictions
-from clin_jepa.evaluation.risk_models import BACKBONE, BASELINES, REPORTED_PROBE
+from clin_jepa.evaluation.risk_models import BACKBONE, BASELINES, REPORTED_PROBE, TUNED
 from clin_jepa.evaluation.risk_tasks import RiskTasks, task_report
 from clin_jepa.evaluation.rollout_errors import errors_table, rollout_errors, split_hours, training_mean_by_hour
 from clin_jepa.evaluation.store_latents import StoreLatents
+from clin_jepa.evaluation.tuned_encoder import tuned_checkpoint
 from clin_jepa.evaluation.windows import choose_windows
 from clin_jepa.run_folder import run_config
 from data_pipelines.labels import TASKS
@@ -79,7 +80,8 @@ def evaluate(
         baselines: Models that score the same rows, trained here without the run's backbone; all, none, or a list of names. They do not
             depend on the run: of several runs on one store, one needs them.
         decoders: Whether to decode forecasts into bedside variables.
-        tuned_encoder: Whether to measure geometry with the encoder as it was before the curriculum too.
+        tuned_encoder: Whether to measure geometry and risk tasks with the encoder as it was before the curriculum too, where the run
+            began with one that was tuned on its own.
 
     Returns:
         The report.
@@ -95,8 +97,10 @@ def evaluate(
     if min(context_hours, horizon_hours, *other_contexts) < 1:
         raise InputError("--context_hours, --horizon_hours and each of --other_contexts must be at least 1")
     wanted = _chosen("tasks", tasks, TASKS)
-    models = (BACKBONE, REPORTED_PROBE, *_chosen("baselines", baselines, BASELINES))
+    held_against = _chosen("baselines", baselines, BASELINES)
     opened = open_run(Path(run), _path(checkpoint), _path(store), device)
+    tuned = tuned_checkpoint(opened) if tuned_encoder else None
+    models = (BACKBONE, REPORTED_PROBE, *((TUNED,) if tuned is not None and tuned.is_file() else ()), *held_against)
     hours = split_hours(opened.data, split)
     if not len(hours.n_hours):
         raise InputError(f"{opened.data.store.path}: no stay is in the split {split}: give another one with --split")
@@ -129,7 +133,7 @@ def evaluate(
     grid = read_grid(opened.data.store)
     geometry = measure_geometry(opened, latents, grid, split, draws, seed, with_tuned_encoder=tuned_encoder)
     decoded = decoded_report(opened.module, opened.data, latents, grid, split, windows, batch_size, draws, seed) if decoders else {}
-    by_task, risk = _risk_tasks(setting, grid, wanted, models)
+    by_task, risk = _risk_tasks(setting, grid, wanted, models, tuned)
     sections = {
         "dataset": _dataset(opened),
         "encoder": _encoder(opened),
@@ -187,12 +191,12 @@ class _Setting:
 
 
 def _risk_tasks(
-    setting: _Setting, grid: NumericGrid, tasks: Sequence[str], models: Sequence[str]
+    setting: _Setting, grid: NumericGrid, tasks: Sequence[str], models: Sequence[str], tuned: Path | None
 ) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
     """Predictions by task, and the sections of ``metrics.json``."""
     opened, seed = setting.opened, setting.seed
     with tempfile.TemporaryDirectory(prefix=".scratch-", dir=opened.folder) as scratch:
-        measured = RiskTasks(opened, setting.latents, grid, setting.split, seed, Path(scratch))
+        measured = RiskTasks(opened, setting.latents, grid, setting.split, seed, Path(scratch), tuned)
         by_task, unavailable = measured.scores(tasks, models)
     return by_task, task_report(by_task, unavailable, opened, setting.draws, seed) if tasks else {}
 

@@ -10,28 +10,28 @@ import torch
 from numpy.typing import NDArray
 
 from clin_jepa.evaluation.drift import drift_percent, mase, skill_vs_mean
-from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
+from clin_jepa.evaluation.model_names import COPY_FORWARD, FORECASTS, TRAINING_MEAN, TRUE_ACTIONS
 from clin_jepa.evaluation.weighted import quotient
 
-FORECASTS = (TRUE_ACTIONS, COPY_FORWARD, TRAINING_MEAN)
+_NEEDED = (TRUE_ACTIONS, COPY_FORWARD, TRAINING_MEAN)
 
 Floats = NDArray[np.float64]
 
 
 def mean_errors(errors: pl.DataFrame, weights: Callable[[pl.Series], Floats]) -> dict[str, Floats]:
-    """Mean error over the windows of each of `FORECASTS` at each hour, ``[1 + R, H]``.
+    """Mean error over the windows of each forecast at each hour, ``[1 + R, H]``.
 
     Args:
-        errors: As in ``rollout_errors.parquet``.
+        errors: As in ``rollout_errors.parquet``; the true actions, copy-forward and the training mean have to be there.
         weights: From the stays of some rows to how often each row counts, ``[1 + R, N]``.
 
     Raises:
         ValueError: If a forecast lacks a window or an hour.
     """
-    ordered = errors.filter(pl.col("forecast").is_in(FORECASTS)).sort("forecast", "stay_id", "start", "hour")
-    parts = ordered.partition_by("forecast", as_dict=True)
+    parts = errors.sort("forecast", "stay_id", "start", "hour").partition_by("forecast", as_dict=True)
+    names = [name for name in FORECASTS if name in _NEEDED or (name,) in parts]
     hours = int(errors["hour"].max() or 1)  # type: ignore[arg-type]
-    for name in FORECASTS:
+    for name in names:
         if (name,) not in parts or len(parts[name,]) != len(parts[TRUE_ACTIONS,]) or len(parts[name,]) % hours:
             raise ValueError(f"the errors of the forecast {name} are not there for every window and hour")
     # The windows are the same for every forecast and hour.
@@ -43,7 +43,7 @@ def mean_errors(errors: pl.DataFrame, weights: Callable[[pl.Series], Floats]) ->
         sum_RH = weight_RN @ error_NH
         return quotient(sum_RH, np.broadcast_to(total_R[:, None], sum_RH.shape))
 
-    return {name: mean_RH(name) for name in FORECASTS}
+    return {name: mean_RH(name) for name in names}
 
 
 def figures_by_hour(mean_error: Mapping[str, Floats], forecast: str = TRUE_ACTIONS) -> dict[str, Floats]:
@@ -51,7 +51,7 @@ def figures_by_hour(mean_error: Mapping[str, Floats], forecast: str = TRUE_ACTIO
 
     Args:
         mean_error: From `mean_errors`.
-        forecast: One of `FORECASTS`.
+        forecast: One of them.
 
     >>> errors = {TRUE_ACTIONS: np.array([[1.0, 1.5]]), COPY_FORWARD: np.array([[2.0, 2.0]]), TRAINING_MEAN: np.array([[3.0, 3.0]])}
     >>> {name: value.tolist() for name, value in figures_by_hour(errors).items()}

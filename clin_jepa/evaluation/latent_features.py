@@ -63,30 +63,31 @@ def hidden_states(module: ClinJEPA, data: TrajectoryDataModule, latents: StoreLa
     return found
 
 
-def hourly_features(data: TrajectoryDataModule, latents: StoreLatents, hidden_HW: Floats, rows: TaskRows) -> Floats:
-    """Latent of the hour and the predictor's hidden state there, ``[N, D + W]``."""
+def hourly_features(data: TrajectoryDataModule, latents: StoreLatents, hidden_HW: Floats | None, rows: TaskRows) -> Floats:
+    """Latent of the hour and the predictor's hidden state there, ``[N, D + W]``; without hidden states ``[N, D]``."""
     row_N = np.asarray(data.tokens.first_row_S)[rows.stay_N] + rows.hour_N
-    state_ND = latents.of_texts(data.tokens.state_H[row_N]).numpy()
-    return np.concatenate([state_ND, hidden_HW[row_N]], axis=1)
+    state_ND: Floats = latents.of_texts(data.tokens.state_H[row_N]).numpy()
+    return state_ND if hidden_HW is None else np.concatenate([state_ND, hidden_HW[row_N]], axis=1)
 
 
-def stay_features(data: TrajectoryDataModule, latents: StoreLatents, hidden_HW: Floats, rows: TaskRows) -> Floats:
+def stay_features(data: TrajectoryDataModule, latents: StoreLatents, hidden_HW: Floats | None, rows: TaskRows) -> Floats:
     """What the hours up to and with a row's were like: mean, deviation and last of latents and hidden states, static latent.
 
     Returns:
-        ``[N, 4 D + 3 W]``.
+        ``[N, 4 D + 3 W]``; without hidden states ``[N, 4 D]``.
     """
 
-    def described(state_TD: Tensor, hidden_TW: Tensor, static_D: Tensor) -> Tensor:
-        return torch.cat([*_mean_deviation_last(state_TD), *_mean_deviation_last(hidden_TW), static_D])
+    def described(state_TD: Tensor, hidden_TW: Tensor | None, static_D: Tensor) -> Tensor:
+        hidden = () if hidden_TW is None else _mean_deviation_last(hidden_TW)
+        return torch.cat([*_mean_deviation_last(state_TD), *hidden, static_D])
 
     return _of_stays(data, latents, hidden_HW, rows, described)
 
 
-def reported_stay_features(data: TrajectoryDataModule, latents: StoreLatents, hidden_HW: Floats, rows: TaskRows) -> Floats:
+def reported_stay_features(data: TrajectoryDataModule, latents: StoreLatents, hidden_HW: Floats | None, rows: TaskRows) -> Floats:
     """As reported for the published model: mean, last and largest latent of these hours, and the static latent, ``[N, 4 D]``."""
 
-    def described(state_TD: Tensor, hidden_TW: Tensor, static_D: Tensor) -> Tensor:
+    def described(state_TD: Tensor, hidden_TW: Tensor | None, static_D: Tensor) -> Tensor:
         return torch.cat([state_TD.mean(dim=0), state_TD[-1], state_TD.amax(dim=0), static_D])
 
     return _of_stays(data, latents, hidden_HW, rows, described)
@@ -99,15 +100,15 @@ def _mean_deviation_last(value_TF: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _of_stays(
     data: TrajectoryDataModule,
     latents: StoreLatents,
-    hidden_HW: Floats,
+    hidden_HW: Floats | None,
     rows: TaskRows,
-    described: Callable[[Tensor, Tensor, Tensor], Tensor],
+    described: Callable[[Tensor, Tensor | None, Tensor], Tensor],
 ) -> Floats:
     tokens = data.tokens
     found: list[Floats] = []
     for stay, hour in tqdm(list(zip(rows.stay_N.tolist(), rows.hour_N.tolist(), strict=True)), desc="features of stays", unit="stay"):
         first = int(tokens.first_row_S[stay])
         state_TD = latents.of_texts(tokens.state_H[first : first + hour + 1])
-        hidden_TW = torch.from_numpy(np.array(hidden_HW[first : first + hour + 1]))
+        hidden_TW = None if hidden_HW is None else torch.from_numpy(np.array(hidden_HW[first : first + hour + 1]))
         found.append(described(state_TD, hidden_TW, latents.of_texts(tokens.static_S[stay : stay + 1])[0]).numpy())
     return np.stack(found)

@@ -15,12 +15,16 @@ from clin_jepa.evaluation.tabular_baselines import BoostedTrees, LogisticBaselin
 from clin_jepa.evaluation.task_rows import TaskRows, drawn_rows
 
 BACKBONE, REPORTED_PROBE = "clin_jepa", "reported_probe"
+# The encoder as it was before the curriculum, where the run began with one that was tuned on its own.
+TUNED = "tuned_encoder"
 LOGISTIC, BOOSTED, PREVALENCE = "logistic", "lightgbm", "prevalence"
 # Those that read features of a row; `sequence_networks.KINDS` read a stay's hours.
-ROW_MODELS = (BACKBONE, REPORTED_PROBE, LOGISTIC, BOOSTED, PREVALENCE)
+ROW_MODELS = (BACKBONE, REPORTED_PROBE, TUNED, LOGISTIC, BOOSTED, PREVALENCE)
 # Those that have nothing of the run that they are compared with.
 BASELINES = (LOGISTIC, BOOSTED, *KINDS, PREVALENCE)
-MODELS = (BACKBONE, REPORTED_PROBE, *BASELINES)
+MODELS = (BACKBONE, REPORTED_PROBE, TUNED, *BASELINES)
+# What a backbone is held against.
+CONTROLS = (TUNED, *BASELINES)
 
 # Of more the linear probe gets no better, but slow.
 _MOST_LINEAR_ROWS = 20_000
@@ -94,6 +98,7 @@ def fit_risk_model(name: str, feature_NF: Floats, rows: TaskRows, seed: int) -> 
     given = (feature_NF[train], rows.label_N[train], feature_NF[tuning], rows.label_N[tuning])
     fits: dict[str, Callable[[], RiskModel]] = {
         BACKBONE: lambda: TwoProbes(*given, seed=seed),
+        TUNED: lambda: TwoProbes(*given, seed=seed),
         REPORTED_PROBE: lambda: fit_probe(*given, seed=seed, config=ProbeConfig()),
         LOGISTIC: lambda: LogisticBaseline(*given),
         BOOSTED: lambda: BoostedTrees(*given, seed=seed),

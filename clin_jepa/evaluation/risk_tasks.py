@@ -24,11 +24,12 @@ from clin_jepa.evaluation.finished_run import FinishedRun
 from clin_jepa.evaluation.latent_features import hidden_states, hourly_features, reported_stay_features, stay_features
 from clin_jepa.evaluation.numeric_grid import NumericGrid, summaries
 from clin_jepa.evaluation.predictions_file import predictions, read_predictions, scored, write_predictions
-from clin_jepa.evaluation.risk_models import BACKBONE, PREVALENCE, REPORTED_PROBE, RiskModel, TwoProbes, fit_risk_model
+from clin_jepa.evaluation.risk_models import BACKBONE, PREVALENCE, REPORTED_PROBE, TUNED, RiskModel, TwoProbes, fit_risk_model
 from clin_jepa.evaluation.sequence_baselines import HourlyInputs, hourly_inputs, sequence_scores
 from clin_jepa.evaluation.sequence_networks import KINDS
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.task_rows import TaskRows, task_rows, why_not
+from clin_jepa.evaluation.tuned_encoder import encoder_as_tuned
 from clin_jepa.evaluation.weighted import number_or_none
 
 # Raised when scores of an earlier version would differ.
@@ -51,31 +52,63 @@ class RiskTasks:
         split: The split that is scored.
         seed: Of probes and trees.
         scratch: An empty folder, which the caller removes; it takes four bytes a feature of the predictor and an hour of the store.
+        tuned: Checkpoint of the encoder before the curriculum, where probes of that are asked for.
     """
 
-    def __init__(self, opened: FinishedRun, latents: StoreLatents, grid: NumericGrid, split: Split, seed: int, scratch: Path) -> None:
+    def __init__(
+        self,
+        opened: FinishedRun,
+        latents: StoreLatents,
+        grid: NumericGrid,
+        split: Split,
+        seed: int,
+        scratch: Path,
+        tuned: Path | None = None,
+    ) -> None:
         self.opened, self.latents, self.grid, self.split, self.seed = opened, latents, grid, split, seed
         self.store, self.data, self.scratch = opened.data.store, opened.data, scratch
         self.folder = opened.folder / "evaluation" / "scores" / self._key()
+        self._tuned = tuned
         self._reported_probes: dict[str, RiskModel] = {}
+        # Latents of the encoder before the curriculum, while its weights are in place.
+        self._latents_as_tuned: StoreLatents | None = None
 
     def scores(self, tasks: Sequence[str], models: Sequence[str]) -> tuple[dict[str, pl.DataFrame], dict[str, str]]:
         """Predictions of all models by task, and why the other tasks have none."""
         for other in self.folder.parent.glob("*"):
             if other != self.folder:
                 shutil.rmtree(other, ignore_errors=True)
-        found: dict[str, pl.DataFrame] = {}
+        found: dict[str, dict[str, pl.DataFrame]] = {}
         unavailable: dict[str, str] = {}
         for task in tqdm(tasks, desc="risk tasks", unit="task"):
             rows = task_rows(self.store, task)
             if (reason := why_not(rows, self.store)) is not None:
                 unavailable[task] = reason
                 continue
-            found[task] = pl.concat([self._scores(model, rows) for model in models])
-        return found, unavailable
+            found[task] = {model: self._scores(model, rows) for model in models if model != TUNED}
+        if TUNED in models and found:
+            for task, table in self._scores_as_tuned(list(found)):
+                found[task][TUNED] = table
+        return {task: pl.concat([of_task[model] for model in models]) for task, of_task in found.items()}, unavailable
 
-    def _scores(self, model: str, rows: TaskRows) -> pl.DataFrame:
-        part = self.folder / f"{model}.{rows.task}.parquet"
+    def _scores_as_tuned(self, tasks: Sequence[str]) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Each task and its scores by probes of the encoder before the curriculum."""
+        if self._tuned is None:
+            raise ValueError("scores of the encoder before the curriculum need its checkpoint")
+        encoder = self.opened.module.encoder
+        with encoder_as_tuned(self.opened, self._tuned):
+            self._latents_as_tuned = StoreLatents(
+                self.opened.module, self.data.tokens, self.latents.tokenizer, self.opened.folder / "latents"
+            )
+            named = f"{TUNED}_{encoder.fingerprint()[:16]}"
+            try:
+                for task in tqdm(tasks, desc="risk tasks, encoder as tuned", unit="task"):
+                    yield task, self._scores(TUNED, task_rows(self.store, task), named)
+            finally:
+                self._latents_as_tuned = None
+
+    def _scores(self, model: str, rows: TaskRows, named: str = "") -> pl.DataFrame:
+        part = self.folder / f"{named or model}.{rows.task}.parquet"
         with suppress(InputError):  # missing or damaged: scored anew
             return read_predictions(part)
         taken_N = rows.of_split(self.split)
@@ -94,19 +127,19 @@ class RiskTasks:
             return probe
         fitted_on = rows.taken(rows.for_fitting(_MOST_TRAINING_ROWS, self.seed))
         fitted = fit_risk_model(model, self._features(model, fitted_on), fitted_on, self.seed)
-        if isinstance(fitted, TwoProbes) and not rows.is_of_stays:
+        if model == BACKBONE and isinstance(fitted, TwoProbes) and not rows.is_of_stays:
             self._reported_probes[rows.task] = fitted.hidden
         return fitted
 
     def _features(self, model: str, rows: TaskRows) -> Floats:
         if model == PREVALENCE:
             return np.zeros((len(rows), 0), dtype=np.float32)
-        if model not in (BACKBONE, REPORTED_PROBE):
+        if model not in (BACKBONE, REPORTED_PROBE, TUNED):
             return summaries(self.grid, rows)
         described = hourly_features
         if rows.is_of_stays:
-            described = stay_features if model == BACKBONE else reported_stay_features
-        feature_NF = described(self.data, self.latents, self._hidden_HW, rows)
+            described = reported_stay_features if model == REPORTED_PROBE else stay_features
+        feature_NF = described(self.data, *self._read_by(model), rows)
         # A probe that is fitted on them would keep the weights that it began with.
         if broken := int((~np.isfinite(feature_NF).all(axis=1)).sum()):
             raise InputError(
@@ -122,6 +155,14 @@ class RiskTasks:
     @cached_property
     def _hidden_HW(self) -> Floats:
         return hidden_states(self.opened.module, self.data, self.latents, self.scratch / "hidden.bin")
+
+    def _read_by(self, model: str) -> tuple[StoreLatents, Floats | None]:
+        """Latents and hidden states that probes read; no hidden states of a predictor that was not trained on these latents."""
+        if model != TUNED:
+            return self.latents, self._hidden_HW
+        if self._latents_as_tuned is None:
+            raise ValueError("the weights of the encoder before the curriculum are not in place")
+        return self._latents_as_tuned, None
 
     def _key(self) -> str:
         """What scores depend on: weights of encoder and predictor, the store, the split, the seed."""

@@ -8,12 +8,13 @@ from markupsafe import Markup
 
 from clin_jepa.evaluation.classification import METRICS
 from clin_jepa.evaluation.page import between, shown
-from clin_jepa.evaluation.risk_models import BACKBONE, BOOSTED, LOGISTIC, PREVALENCE, REPORTED_PROBE
+from clin_jepa.evaluation.risk_models import BACKBONE, BOOSTED, LOGISTIC, PREVALENCE, REPORTED_PROBE, TUNED
 from clin_jepa.evaluation.task_plots import legend, plot_task
 
 LABELS = {
     BACKBONE: "Clin-JEPA, frozen, with probes",
     REPORTED_PROBE: "Clin-JEPA, frozen, with the probe as published",
+    TUNED: "Encoder before the curriculum, with probes",
     LOGISTIC: "Logistic regression on six summaries",
     BOOSTED: "LightGBM on six summaries",
     "lstm": "LSTM",

@@ -1,10 +1,11 @@
 """The encoder as it was before the curriculum: tuned to predict tokens, and nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from clin_jepa.checkpoint import encoder_weights, read_checkpoint
 from clin_jepa.evaluation.finished_run import FinishedRun
@@ -37,11 +38,14 @@ def encoder_as_tuned(opened: FinishedRun, checkpoint: Path) -> Iterator[None]:
     trained = {f"lm.{name}": parameter for name, parameter in encoder.online_parameters().items()}
     given = encoder_weights(read_checkpoint(checkpoint), checkpoint, encoder.identity, trained)
     own = {name: parameter.detach().clone() for name, parameter in trained.items()}
-    with torch.no_grad():
-        try:
-            for name, parameter in trained.items():
-                parameter.copy_(given[name])
-            yield
-        finally:
-            for name, parameter in trained.items():
-                parameter.copy_(own[name])
+    try:
+        _copy(given, trained)
+        yield
+    finally:
+        _copy(own, trained)
+
+
+@torch.no_grad()
+def _copy(weights: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter]) -> None:
+    for name, parameter in parameters.items():
+        parameter.copy_(weights[name])

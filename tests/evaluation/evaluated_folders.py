@@ -13,7 +13,7 @@ from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.evaluation.displacement import displacement_report, displacements_of
 from clin_jepa.evaluation.drift import drift_report
 from clin_jepa.evaluation.metrics_file import write_metrics
-from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
+from clin_jepa.evaluation.model_names import COPY_FORWARD, LAST_ACTION, LINEAR, NO_ACTION, TRAINING_MEAN, TRUE_ACTIONS
 from clin_jepa.evaluation.predictions_file import SCHEMA, write_predictions
 from clin_jepa.evaluation.risk_models import BACKBONE, BOOSTED, LOGISTIC, PREVALENCE, REPORTED_PROBE
 from clin_jepa.evaluation.risk_tasks import task_report
@@ -89,8 +89,11 @@ def _errors(stay_ids: np.ndarray, drift: float, random: np.random.Generator) -> 
     level_N1 = torch.from_numpy(1 + 0.3 * np.sin(np.arange(len(stay_ids))))[:, None]
     shapes = {
         TRUE_ACTIONS: torch.linspace(0.2, 0.2 * drift, HORIZON),
+        LAST_ACTION: torch.linspace(0.21, 0.22 * drift, HORIZON),
+        NO_ACTION: torch.linspace(0.22, 0.24 * drift, HORIZON),
         COPY_FORWARD: torch.linspace(0.3, 0.5, HORIZON),
         TRAINING_MEAN: torch.full((HORIZON,), 0.4),
+        LINEAR: torch.linspace(0.35, 2.0, HORIZON),
     }
     noise = {name: torch.from_numpy(1 + 0.05 * random.normal(size=(len(stay_ids), HORIZON))) for name in shapes}
     errors = {name: (level_N1 * shape_H * noise[name]).float() for name, shape_H in shapes.items()}

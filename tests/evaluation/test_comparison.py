@@ -71,10 +71,11 @@ def test_curves_begin_and_end_where_the_tables_say(report: dict[str, Any]) -> No
 def test_curves_are_those_of_the_evaluation(report: dict[str, Any], folders: list[Path]) -> None:
     drift = json.loads((folders[2] / "evaluation" / "metrics.json").read_text())["drift"]
     naive = report["arms"]["naive"]
+    others = {"clin_jepa_last_action", "clin_jepa_no_action", "copy_forward", "training_mean", "linear"}
+    assert naive["other_forecasts"].keys() == others == drift["models"].keys() - {TRUE_ACTIONS}
     for place, hour in enumerate(drift["horizons"]):
         for name in ("drift_percent", "mase", "skill_vs_mean", "l1_over_mad"):
             assert naive["by_hour"][name]["value"][hour - 1] == pytest.approx(drift[name][place], rel=1e-5)
-            assert naive["other_forecasts"].keys() == drift["models"].keys() - {TRUE_ACTIONS}
             for forecast, figures in naive["other_forecasts"].items():
                 expected = drift["models"][forecast][name][place]
                 assert figures[name]["value"][hour - 1] == pytest.approx(expected, rel=1e-5, abs=1e-9)

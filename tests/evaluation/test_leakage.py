@@ -97,7 +97,8 @@ def scores(labelled_run: Run, stores: dict[str, Path], tmp_path_factory: pytest.
             folder = tmp_path_factory.mktemp("scored")
             opened = replace(open_run(labelled_run.folder, None, store, "cpu"), folder=folder)
             latents = StoreLatents(opened.module, opened.data.tokens, opened.data.tokenizer(), folder / "latents")
-            measured = RiskTasks(opened, latents, read_grid(opened.data.store), "held_out", seed=0, scratch=folder)
+            before = labelled_run.checkpoint_path("phase1")
+            measured = RiskTasks(opened, latents, read_grid(opened.data.store), "held_out", seed=0, scratch=folder, tuned=before)
             by_task, _ = measured.scores((STAY_TASK, HOURLY_TASK), MODELS)
             found[name] = pl.concat(by_task.values())
     return found

@@ -1,6 +1,7 @@
 """``clinjepa evaluate`` on risk tasks: figures, rows, interruption, and tasks that cannot be asked."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from clin_jepa.evaluation import risk_tasks
 from clin_jepa.evaluation.bootstrap import interval
 from clin_jepa.evaluation.classification import Scored, drawn_metrics
+from clin_jepa.evaluation.finished_run import open_run
+from clin_jepa.evaluation.numeric_grid import read_grid
 from clin_jepa.evaluation.predictions_file import SCHEMA, read_predictions
-from clin_jepa.evaluation.risk_models import MODELS
+from clin_jepa.evaluation.risk_models import BACKBONE, MODELS, TUNED, Prevalence
+from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.task_rows import TaskRows, task_rows, why_not
+from clin_jepa.evaluation.tuned_encoder import encoder_as_tuned
 from tests.evaluation.written_store import WrittenStay, write_store
 from tests.training_runs import Run, clinjepa, curriculum
 
@@ -51,7 +56,8 @@ Evaluated = tuple[Run, dict[str, Any], pl.DataFrame]
 def test_every_model_scores_the_same_rows_of_the_held_out_split(evaluated: Evaluated) -> None:
     _, _, table = evaluated
     assert dict(table.schema) == SCHEMA
-    assert set(table["model"]) == set(MODELS) and set(table["task"]) == {TASK}
+    assert set(table["model"]) == set(MODELS) - {TUNED}  # the run began with no encoder that was tuned on its own
+    assert set(table["task"]) == {TASK}
     places = {name: part.select("stay_id", "hour", "label").rows() for (name,), part in table.group_by("model")}
     expected = [(number, hour, number % 3 == 0) for number in range(25, 31) for hour in range(4, 10)]
     assert all(rows == expected for rows in places.values())
@@ -114,6 +120,34 @@ def test_the_reported_probe_is_the_same_whether_fitted_with_the_backbone_or_alon
     assert clinjepa("evaluate", "--run", run.folder, *words) == 0
     assert part.is_file()
     assert read_predictions(run.folder / "evaluation" / "predictions.parquet").equals(table)
+
+
+def test_probes_of_the_tuned_encoder_read_its_latents_alone(evaluated: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = evaluated[0]
+    opened = replace(open_run(run.folder, None, None, "cpu"), folder=tmp_path)
+    data, own = opened.data, opened.module.encoder.fingerprint()
+    latents = StoreLatents(opened.module, data.tokens, data.tokenizer(), tmp_path / "latents")
+    read: dict[str, np.ndarray] = {}
+
+    def fit(name: str, feature_NF: np.ndarray, rows: TaskRows, seed: int) -> Prevalence:
+        read[name] = feature_NF
+        return Prevalence(0.5)
+
+    monkeypatch.setattr(risk_tasks, "fit_risk_model", fit)
+    before = run.checkpoint_path("phase1")
+    measured = risk_tasks.RiskTasks(opened, latents, read_grid(data.store), "held_out", 0, tmp_path, before)
+    by_task, _ = measured.scores([TASK], [BACKBONE, TUNED])
+
+    rows = task_rows(data.store, TASK)
+    fitted_on = rows.taken(rows.for_fitting(200_000, 0))
+    state_N = data.tokens.state_H[np.asarray(data.tokens.first_row_S)[fitted_on.stay_N] + fitted_on.hour_N]
+    with encoder_as_tuned(opened, before):
+        expected = StoreLatents(opened.module, data.tokens, data.tokenizer(), tmp_path / "again").of_texts(state_N).numpy()
+    np.testing.assert_allclose(read[TUNED], expected, atol=1e-6)
+    width = expected.shape[1]
+    assert read[BACKBONE].shape[1] > width and np.abs(read[BACKBONE][:, :width] - expected).max() > 1e-4
+    assert by_task[TASK]["model"].unique(maintain_order=True).to_list() == [BACKBONE, TUNED]
+    assert opened.module.encoder.fingerprint() == own
 
 
 def test_an_unknown_task_is_refused(evaluated: Evaluated, capsys: pytest.CaptureFixture[str]) -> None:
