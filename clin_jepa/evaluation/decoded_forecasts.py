@@ -1,11 +1,13 @@
 """Forecasts in the units of the bedside: small decoders read a vital sign or a laboratory value out of a latent, true or rolled out.
 
 A decoder is trained on latents of true hours in which the variable was measured, and then applied to the predictor's rollouts. Beside its
-error stands that of the same decoder on the true latent of the hour (what the latent holds), and that of the last measured value (MASE).
+error stand those of the same decoder on the true latent of the hour (what the latent holds), of the last measured value, over which MASE
+is taken, and of ridge regression on the numbers of the context.
 """
 
 # Shapes: N windows, H forecast hours, B windows at a time, V variables, D latent features, M measurements.
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +19,10 @@ from tqdm import tqdm
 from clin_jepa.data.datamodule import Split, TrajectoryDataModule
 from clin_jepa.evaluation.bootstrap import drawn_times, interval
 from clin_jepa.evaluation.drift import HORIZONS, report_hours
-from clin_jepa.evaluation.numeric_grid import NumericGrid, newest_measurement
+from clin_jepa.evaluation.numeric_grid import NumericGrid, newest_measurement, summaries
 from clin_jepa.evaluation.probe import Probe, ProbeConfig, fit_probe
 from clin_jepa.evaluation.rank_correlation import rank_correlations
+from clin_jepa.evaluation.ridge_forecasts import RidgeForecasts
 from clin_jepa.evaluation.rollout_errors import WindowBatches, roll_out, split_hours
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.weighted import number_or_none, quotient, weighted_mean
@@ -36,7 +39,7 @@ VARIABLES = (
 _FEWEST = {"train": 100, "tuning": 20}
 _MOST_TRAINING_HOURS = 20_000
 
-FIGURES = ("mae", "mae_true_latent", "mase", "spearman")
+FIGURES = ("mae", "mae_true_latent", "mae_last_value", "mae_ridge", "mase", "mase_ridge", "spearman")
 # A rank correlation of fewer hours says nothing.
 _FEWEST_RANKED = 3
 # Numbers of weights that are held at a time.
@@ -113,8 +116,9 @@ def decoded_report(
 
     Returns:
         By variable: ``horizons``, each of which stands for the hours since the one before it, since laboratory values are few in any one
-        hour; and, a list over them each, ``n`` (hours of windows in which it was measured), ``mae``, ``mae_true_latent``, ``mase`` (over
-        the last measured value), ``spearman``, and ``ci95`` of each; or ``{"unavailable": why}``. A figure that is undefined is None.
+        hour; and, a list over them each, ``n`` (hours of windows in which it was measured), ``mae``, ``mae_true_latent``,
+        ``mae_last_value``, ``mae_ridge``, ``mase`` and ``mase_ridge`` (over the last measured value), ``spearman``, and ``ci95`` of each;
+        or ``{"unavailable": why}``. A figure that is undefined is None.
     """
     report: dict[str, Any] = {}
     decoders: dict[int, Decoder] = {}
@@ -130,20 +134,25 @@ def decoded_report(
         decoders[column] = decoder
     if not decoders:
         return report
-    columns = list(decoders)
-    batches = WindowBatches(data, split_hours(data, split), latents, windows, batch_size)
+    columns, of_split = list(decoders), split_hours(data, split)
+    batches = WindowBatches(data, of_split, latents, windows, batch_size)
     truth_VNH, forecast_VNH, from_truth_VNH, copied_VN = _decoded(module, grid, batches, decoders)
+    ridge = RidgeForecasts(grid, data.store.stays["split"].to_numpy().astype(str), windows.context_hours, seed)
+    end_N = windows.start_N.astype(np.int64) + windows.context_hours - 1
+    summary_NC = summaries(grid, of_split.stay_rows[windows.stay_index_N], end_N)
     hours = report_hours(HORIZONS, windows.horizon_hours)
     stays, stay_N = np.unique(windows.stay_index_N, return_inverse=True)
     weight_RN = np.concatenate([np.ones((1, len(stay_N))), drawn_times(len(stays), draws, seed).numpy()[:, stay_N]])
-    for place, column in enumerate(columns):
+    for place, column in enumerate(tqdm(columns, desc="decoded forecasts", unit="variable")):
         figures = []
         for first, last in zip([0, *hours[:-1]], hours, strict=True):
             truth_M, forecast_M, from_truth_M = (
                 table_VNH[place, :, first:last].flatten() for table_VNH in (truth_VNH, forecast_VNH, from_truth_VNH)
             )
-            copied_M, window_M = copied_VN[place].repeat(last - first), np.arange(len(windows)).repeat(last - first)
-            figures.append(_figures(truth_M, forecast_M, from_truth_M, copied_M, window_M, weight_RN))
+            ridge_N = ridge.forecast(column, first, last, summary_NC)
+            copied_M, ridge_M = copied_VN[place].repeat(last - first), ridge_N.repeat(last - first)
+            values = {"mae": forecast_M, "mae_true_latent": from_truth_M, "mae_last_value": copied_M, "mae_ridge": ridge_M}
+            figures.append(_figures(truth_M, values, np.arange(len(windows)).repeat(last - first), weight_RN))
         entry: dict[str, Any] = {name: [each[name] for each in figures] for name in figures[0] if name != "ci95"}
         entry["ci95"] = {name: [each["ci95"][name] for each in figures] for name in FIGURES}
         report[grid.variables[column]] = {"horizons": hours, **entry}
@@ -181,27 +190,20 @@ def _last_known(grid: NumericGrid, column: int, last_N: NDArray[np.int64], other
     return np.where(newest_N >= 0, grid.value_HV[newest_N, column], otherwise).astype(np.float64)
 
 
-def _figures(
-    truth_M: Floats, forecast_M: Floats, from_truth_M: Floats, copied_M: Floats, window_M: NDArray[np.int64], weight_RN: Floats
-) -> dict[str, Any]:
+def _figures(truth_M: Floats, values: Mapping[str, Floats], window_M: NDArray[np.int64], weight_RN: Floats) -> dict[str, Any]:
     """Each of `FIGURES` over the hours in which the variable was measured, their number, and intervals.
 
     Args:
         truth_M: What was measured in each hour of the windows; NaN where nothing was.
-        forecast_M: What the decoder reads out of the rollout.
-        from_truth_M: What it reads out of the true latent.
-        copied_M: The last measured value.
+        values: What is held against it, by the name of its error.
         window_M: Window of each hour.
         weight_RN: How often each window counts; once each in row 0, which is the figure itself.
     """
     known_M = np.isfinite(truth_M)
-    truth_M, forecast_M, from_truth_M, copied_M = (column_M[known_M] for column_M in (truth_M, forecast_M, from_truth_M, copied_M))
-    window_M = window_M[known_M]
+    truth_M, window_M = truth_M[known_M], window_M[known_M]
+    values = {name: value_M[known_M] for name, value_M in values.items()}
     at_once = max(1, _VALUES // max(1, len(window_M)))
-    parts = [
-        _drawn(truth_M, forecast_M, from_truth_M, copied_M, weight_RN[first : first + at_once][:, window_M])
-        for first in range(0, len(weight_RN), at_once)
-    ]
+    parts = [_drawn(truth_M, values, weight_RN[first : first + at_once][:, window_M]) for first in range(0, len(weight_RN), at_once)]
     found = {name: np.concatenate([part[name] for part in parts]) for name in FIGURES}
     return {
         "n": len(window_M),
@@ -210,9 +212,10 @@ def _figures(
     }
 
 
-def _drawn(truth_M: Floats, forecast_M: Floats, from_truth_M: Floats, copied_M: Floats, weight_RM: Floats) -> dict[str, Floats]:
+def _drawn(truth_M: Floats, values: Mapping[str, Floats], weight_RM: Floats) -> dict[str, Floats]:
     """Each of `FIGURES` in each draw, ``[R]``; NaN where it is undefined."""
-    mae_R, plain_R, copied_R = (weighted_mean(np.abs(value_M - truth_M), weight_RM) for value_M in (forecast_M, from_truth_M, copied_M))
+    error_R = {name: weighted_mean(np.abs(value_M - truth_M), weight_RM) for name, value_M in values.items()}
     few = len(truth_M) < _FEWEST_RANKED
-    rank_R = np.full(len(weight_RM), np.nan) if few else rank_correlations(forecast_M, truth_M, weight_RM)
-    return {"mae": mae_R, "mae_true_latent": plain_R, "mase": quotient(mae_R, copied_R), "spearman": rank_R}
+    rank_R = np.full(len(weight_RM), np.nan) if few else rank_correlations(values["mae"], truth_M, weight_RM)
+    mase, mase_ridge = (quotient(error_R[name], error_R["mae_last_value"]) for name in ("mae", "mae_ridge"))
+    return {**error_R, "mase": mase, "mase_ridge": mase_ridge, "spearman": rank_R}

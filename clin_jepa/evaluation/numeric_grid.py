@@ -10,7 +10,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from clin_jepa.data.trajectory_store import TrajectoryStore
-from clin_jepa.evaluation.task_rows import TaskRows
 
 # A variable is a column where this share of the training stays has it.
 _SHARE_OF_STAYS = 0.02
@@ -119,27 +118,28 @@ def summary_columns(grid: NumericGrid) -> list[str]:
     return [f"{variable} {summary}" for summary in SUMMARIES for variable in grid.variables] + ["age", "male", "hour"]
 
 
-def summaries(grid: NumericGrid, rows: TaskRows, hours: int = SUMMARY_HOURS) -> Floats:
-    """Six summaries of each variable over the last hours up to and with a row's hour, age, sex and the hour of stay.
+def summaries(grid: NumericGrid, stay_N: NDArray[np.int64], hour_N: NDArray[np.int64], hours: int = SUMMARY_HOURS) -> Floats:
+    """Six summaries of each variable over the last hours up to and with an hour, age, sex and the hour of stay.
 
     Mean, last, smallest and largest value, standard deviation (of the population), and trend (least-squares slope an hour; 0 where there
     is one value). NaN where nothing was recorded in those hours.
 
     Args:
         grid: The numbers.
-        rows: Where to look.
+        stay_N: Row of each stay in the store's table of stays, ``[N]``; fastest where equal ones follow each other.
+        hour_N: Hour of each stay, ``[N]``.
         hours: Hours that are looked at.
 
     Returns:
         ``[N, C]`` float32, columns as in `summary_columns`.
     """
-    found = np.empty((len(rows), len(SUMMARIES) * len(grid.variables) + 3), dtype=np.float32)
-    firsts = np.flatnonzero(np.diff(rows.stay_N, prepend=-1))
-    for first, last in zip(firsts, [*firsts[1:], len(rows)], strict=True):
-        stay = int(rows.stay_N[first])
-        found[first:last, :-3] = _of_stay(grid.stay(stay), rows.hour_N[first:last], hours)
+    found = np.empty((len(stay_N), len(SUMMARIES) * len(grid.variables) + 3), dtype=np.float32)
+    firsts = np.flatnonzero(np.diff(stay_N, prepend=-1))
+    for first, last in zip(firsts, [*firsts[1:], len(stay_N)], strict=True):
+        stay = int(stay_N[first])
+        found[first:last, :-3] = _of_stay(grid.stay(stay), hour_N[first:last], hours)
         found[first:last, -3:-1] = grid.static_SC[stay]
-    found[:, -1] = rows.hour_N
+    found[:, -1] = hour_N
     return found
 
 

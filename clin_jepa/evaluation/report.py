@@ -113,24 +113,27 @@ def _arms(drift: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _decoded(decoded: Mapping[str, Any]) -> dict[str, Any] | None:
-    """MASE of each variable's decoded forecast at the horizons, and its error at the last."""
+    """MASE of each variable's decoded forecast at the horizons, and of ridge regression."""
     measured = {name: entry for name, entry in decoded.items() if "unavailable" not in entry}
     if not measured:
         return None
-    rows = [
-        {
-            "model": name.replace("_", " "),
-            "cells": [
-                {"value": shown(value, ".2f"), "interval": "" if pair is None else _interval(pair, ".2f")}
-                for value, pair in zip(entry["mase"], entry["ci95"]["mase"], strict=True)
-            ],
-        }
-        for name, entry in measured.items()
-    ]
+
+    def rows(figure: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "model": name.replace("_", " "),
+                "cells": [
+                    {"value": shown(value, ".2f"), "interval": "" if pair is None else _interval(pair, ".2f")}
+                    for value, pair in zip(entry[figure], entry["ci95"][figure], strict=True)
+                ],
+            }
+            for name, entry in measured.items()
+        ]
+
     missing = [(name.replace("_", " "), entry["unavailable"]) for name, entry in decoded.items() if "unavailable" in entry]
     hours = next(iter(measured.values()))["horizons"]
     spans = [f"{first + 1} to {last}" if last - first > 1 else f"{last}" for first, last in zip([0, *hours[:-1]], hours, strict=True)]
-    return {"hours": spans, "rows": rows, "unavailable": missing}
+    return {"hours": spans, "rows": rows("mase"), "ridge": rows("mase_ridge"), "unavailable": missing}
 
 
 def _contexts(drift: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -135,7 +135,7 @@ class RiskTasks:
         if model == PREVALENCE:
             return np.zeros((len(rows), 0), dtype=np.float32)
         if model not in (BACKBONE, REPORTED_PROBE, TUNED):
-            return summaries(self.grid, rows)
+            return summaries(self.grid, rows.stay_N, rows.hour_N)
         described = hourly_features
         if rows.is_of_stays:
             described = reported_stay_features if model == REPORTED_PROBE else stay_features

@@ -20,10 +20,28 @@ _ITERATIONS = 500
 _TREES, _RATE, _LEAVES, _PATIENCE = 300, 0.05, 31, 30
 
 
-class LogisticBaseline:
-    """L2-penalised logistic regression on standardised columns, each that has gaps with a second one that says whether it was measured.
+class StandardColumns:
+    """Columns in standard deviations of the training rows, each that has gaps with a second one that says whether it was measured.
 
-    What was not measured takes the training mean. The penalty is chosen by the loss on the tuning rows.
+    What was not measured takes the training mean.
+
+    Args:
+        column_NC: Columns of the training rows; NaN where nothing was measured.
+    """
+
+    def __init__(self, column_NC: Floats) -> None:
+        self._mean_C, self._std_C = column_mean_and_std(column_NC)
+        self._gaps_C = np.flatnonzero(~np.isfinite(column_NC).all(axis=0))
+
+    def prepared(self, column_NC: Floats) -> Floats:
+        """Columns of any rows, ``[N, columns and those that say what was measured]`` float32 between -10 and 10."""
+        known_NC = np.isfinite(column_NC)
+        standard_NC = np.clip(np.where(known_NC, (column_NC - self._mean_C) / self._std_C, 0.0), -10, 10)
+        return np.concatenate([standard_NC, known_NC[:, self._gaps_C]], axis=1).astype(np.float32)
+
+
+class LogisticBaseline:
+    """L2-penalised logistic regression on `StandardColumns`. The penalty is chosen by the loss on the tuning rows.
 
     Args:
         column_NC: Columns of the training rows; NaN where nothing was measured.
@@ -37,9 +55,8 @@ class LogisticBaseline:
         from sklearn.linear_model import LogisticRegression
         from sklearn.metrics import log_loss
 
-        self._mean_C, self._std_C = column_mean_and_std(column_NC)
-        self._gaps_C = np.flatnonzero(~np.isfinite(column_NC).all(axis=0))
-        train, tuning = self._prepared(column_NC), self._prepared(tuning_MC)
+        self._columns = StandardColumns(column_NC)
+        train, tuning = self._columns.prepared(column_NC), self._columns.prepared(tuning_MC)
         fitted: list[tuple[float, float, Any]] = []
         for strength in _STRENGTHS:
             with warnings.catch_warnings():
@@ -51,13 +68,8 @@ class LogisticBaseline:
 
     def probabilities(self, column_NC: Floats) -> NDArray[np.float64]:
         """Risk of each row, ``[N]``."""
-        risk_N: NDArray[np.float64] = self._model.predict_proba(self._prepared(column_NC))[:, 1].astype(np.float64)
+        risk_N: NDArray[np.float64] = self._model.predict_proba(self._columns.prepared(column_NC))[:, 1].astype(np.float64)
         return risk_N
-
-    def _prepared(self, column_NC: Floats) -> Floats:
-        known_NC = np.isfinite(column_NC)
-        standard_NC = np.clip(np.where(known_NC, (column_NC - self._mean_C) / self._std_C, 0.0), -10, 10)
-        return np.concatenate([standard_NC, known_NC[:, self._gaps_C]], axis=1).astype(np.float32)
 
 
 class BoostedTrees:

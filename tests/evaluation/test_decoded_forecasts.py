@@ -20,6 +20,10 @@ from clin_jepa.predictor import PredictorConfig
 from tests.evaluation.written_store import WrittenStay, write_store
 
 
+def held_against(*values: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip(("mae", "mae_true_latent", "mae_last_value", "mae_ridge"), values, strict=True))
+
+
 def test_there_are_27_variables() -> None:
     assert len(set(VARIABLES)) == len(VARIABLES) == 27
 
@@ -28,25 +32,29 @@ def test_the_figures_of_hand_worked_forecasts() -> None:
     truth_N, forecast_N = np.array([1.0, 2.0, np.nan, 4.0]), np.array([1.5, 2.0, 9.0, 3.0])
     # Three windows, the last of two hours: drawn once each, then the last one twice, of which one hour was measured.
     window_N, weight_RN = np.array([0, 1, 2, 2]), np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 2.0], [0.0, 0.0, 2.0]])
-    found = _figures(truth_N, forecast_N, truth_N + 0.1, np.array([2.0, 2.0, 2.0, 2.0]), window_N, weight_RN)
+    values = held_against(forecast_N, truth_N + 0.1, np.full(4, 2.0), truth_N - 0.2)
+    found = _figures(truth_N, values, window_N, weight_RN)
     assert (found["n"], found["mae"], found["mase"]) == (3, pytest.approx(0.5), pytest.approx(0.5))
+    assert found["mae_last_value"] == pytest.approx(1.0) and found["mae_ridge"] == pytest.approx(0.2)
+    assert found["mase_ridge"] == pytest.approx(0.2)
     assert found["mae_true_latent"] == pytest.approx(0.1) and found["spearman"] == pytest.approx(1.0)
     assert found["ci95"]["mae"] == (1.0, 1.0) and found["ci95"]["mase"] == (0.5, 0.5) and found["ci95"]["spearman"] is None
 
 
 @pytest.mark.parametrize(("truth", "forecast"), [(np.nan, 1.0), (1.0, np.nan)])
 def test_what_was_not_measured_or_forecast_has_no_figures(truth: float, forecast: float) -> None:
-    found = _figures(np.full(4, truth), np.full(4, forecast), np.ones(4), np.ones(4), np.arange(4), np.ones((3, 4)))
+    found = _figures(np.full(4, truth), held_against(np.full(4, forecast), *np.ones((3, 4))), np.arange(4), np.ones((3, 4)))
     assert found["mae"] is found["mase"] is found["spearman"] is None
     assert found["ci95"]["mae"] is None
 
 
 def test_figures_do_not_depend_on_how_draws_are_chunked(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
-    columns, weight_RN = random.random((4, 30)), random.integers(0, 3, (20, 10)).astype(np.float64)
-    whole = _figures(*columns, np.arange(30) // 3, weight_RN)
+    columns, weight_RN = random.random((5, 30)), random.integers(0, 3, (20, 10)).astype(np.float64)
+    given = (columns[0], held_against(*columns[1:]), np.arange(30) // 3, weight_RN)
+    whole = _figures(*given)
     monkeypatch.setattr(decoded_forecasts, "_VALUES", 100)
-    chunked = _figures(*columns, np.arange(30) // 3, weight_RN)
+    chunked = _figures(*given)
     for name in FIGURES:
         assert [chunked[name], *chunked["ci95"][name]] == pytest.approx([whole[name], *whole["ci95"][name]])
 

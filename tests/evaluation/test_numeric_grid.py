@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid, summaries, summary_columns
-from clin_jepa.evaluation.task_rows import TaskRows
 from tests.evaluation.written_store import WrittenStay, write_store
 
 
-def rows_at(*places: tuple[int, int]) -> TaskRows:
-    stay_N, hour_N = (np.array(column) for column in zip(*places, strict=True))
-    return TaskRows("decompensation", stay_N, hour_N, np.zeros(len(places), dtype=bool), stay_N, np.full(len(places), "train"))
+def places(*stay_and_hour: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    stay_N, hour_N = (np.array(column) for column in zip(*stay_and_hour, strict=True))
+    return stay_N, hour_N
 
 
 def grid_of(tmp_path: Path) -> NumericGrid:
@@ -35,7 +34,7 @@ def test_columns_are_those_that_training_stays_have(tmp_path: Path) -> None:
 
 def test_six_summaries_of_a_hand_worked_row(tmp_path: Path) -> None:
     grid = grid_of(tmp_path)
-    found = dict(zip(summary_columns(grid), summaries(grid, rows_at((0, 4)))[0], strict=True))
+    found = dict(zip(summary_columns(grid), summaries(grid, *places((0, 4)))[0], strict=True))
 
     # Hours 0, 2, 3 hold 1, 3, 2: mean 2, slope sum((t - 5/3)(x - 2)) / sum((t - 5/3)^2) = 2 / (14/3).
     expected = {"mean": 2.0, "last": 2.0, "min": 1.0, "max": 3.0, "std": np.sqrt(2 / 3), "trend": 3 / 7}
@@ -48,7 +47,7 @@ def test_summaries_look_back_one_day_and_never_ahead_or_into_another_stay(tmp_pa
     grid = grid_of(tmp_path)
     names = summary_columns(grid)
     found = {place: dict(zip(names, row, strict=True)) for place, row in zip(
-        ((0, 0), (0, 23), (0, 24), (0, 29), (0, 30), (1, 1)), summaries(grid, rows_at((0, 0), (0, 23), (0, 24), (0, 29), (0, 30), (1, 1))),
+        ((0, 0), (0, 23), (0, 24), (0, 29), (0, 30), (1, 1)), summaries(grid, *places((0, 0), (0, 23), (0, 24), (0, 29), (0, 30), (1, 1))),
         strict=True,
     )}  # fmt: skip
     assert found[0, 0]["lactate max"] == 1.0 and found[0, 0]["lactate trend"] == 0.0

@@ -1,0 +1,100 @@
+"""Plain forecasts of the bedside variables: ridge regression on summaries of the numbers that are known at the end of a context."""
+
+# Shapes: H hours of all stays, S stays, N rows, C columns.
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clin_jepa.evaluation.numeric_grid import NumericGrid, summaries
+from clin_jepa.evaluation.tabular_baselines import StandardColumns
+
+# Of a large hospital; more rows make 700 coefficients no better, but slow.
+_MOST_ROWS = {"train": 5_000, "tuning": 1_250}
+# Strengths of the penalty that are chosen from by the tuning rows' squared error.
+_STRENGTHS = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)
+
+Floats = NDArray[np.float64]
+
+
+class RidgeForecasts:
+    """Forecasts of variables over some hours ahead, fitted on hours of the training split.
+
+    Coefficients are those that least squares with an L2 penalty has (Hoerl and Kennard, 1970), of standardised columns as in
+    `LogisticBaseline`; a row counts as often as the variable was measured in the hours that are forecast. The penalty is chosen on the
+    tuning split.
+
+    Args:
+        grid: The store's numbers.
+        split_S: Split of each stay, ``[S]`` str.
+        context_hours: Hours that a forecast has seen; rows are hours of stays that are so old at least, where there are any.
+        seed: Of the rows drawn.
+    """
+
+    def __init__(self, grid: NumericGrid, split_S: NDArray[np.str_], context_hours: int, seed: int) -> None:
+        self.grid = grid
+        random = np.random.default_rng(seed)
+        self._row = {split: _drawn_rows(grid, split_S == split, context_hours, most, random) for split, most in _MOST_ROWS.items()}
+        columns = {split: summaries(grid, *_places(grid, row_N)) for split, row_N in self._row.items()}
+        self._columns = StandardColumns(columns["train"])
+        self._prepared = {split: self._columns.prepared(column_NC).astype(np.float64) for split, column_NC in columns.items()}
+        # Last row of each row's stay.
+        self._end_H = np.repeat(grid.first_S[1:], np.diff(grid.first_S)) - 1
+
+    def forecast(self, column: int, first: int, last: int, summary_NC: NDArray[np.float32]) -> Floats:
+        """The variable's mean over some hours ahead.
+
+        Args:
+            column: Of the grid.
+            first: Hours ahead that are left out.
+            last: Hours ahead up to which it is forecast.
+            summary_NC: `summaries` at the last hours of the contexts.
+
+        Returns:
+            ``[N]``, in the variable's unit; NaN where no training hour has it so far ahead.
+        """
+        target_N, count_N = self._targets("train", column, first, last)
+        if not count_N.any():
+            return np.full(len(summary_NC), np.nan)
+        weight_N = count_N / count_N.sum()
+        mean, mean_C = float(weight_N @ target_N), weight_N @ self._prepared["train"]
+        off_NC = self._prepared["train"] - mean_C
+        weighted_NC = off_NC * count_N[:, None]
+        gram_CC, product_C = weighted_NC.T @ off_NC, weighted_NC.T @ (target_N - mean)
+        tuning_M, tuning_count_M = self._targets("tuning", column, first, last)
+        fitted: list[tuple[float, float, Floats]] = []
+        for strength in _STRENGTHS:
+            coefficient_C = np.linalg.solve(gram_CC + strength * np.eye(len(gram_CC)), product_C)
+            error_M = mean + (self._prepared["tuning"] - mean_C) @ coefficient_C - tuning_M
+            # The strongest where no tuning row has the variable.
+            fitted.append((float(tuning_count_M @ error_M**2), -strength, coefficient_C))
+        _, _, best_C = min(fitted, key=lambda entry: entry[:2])
+        forecast_N: Floats = mean + (self._columns.prepared(summary_NC) - mean_C) @ best_C
+        return forecast_N
+
+    def _targets(self, split: str, column: int, first: int, last: int) -> tuple[Floats, Floats]:
+        """Mean of what was measured in the hours ahead, 0 where nothing was, and how many hours that is; ``[N]`` each."""
+        value_H = self.grid.value_HV[:, column].astype(np.float64)
+        known_H = np.isfinite(value_H)
+        summed_H, counted_H = (np.concatenate([[0.0], np.cumsum(table_H)]) for table_H in (np.where(known_H, value_H, 0.0), known_H))
+        row_N = self._row[split]
+        begin_N, end_N = (np.minimum(row_N + ahead, self._end_H[row_N]) + 1 for ahead in (first, last))
+        count_N = counted_H[end_N] - counted_H[begin_N]
+        return (summed_H[end_N] - summed_H[begin_N]) / np.maximum(count_N, 1), count_N
+
+
+def _drawn_rows(
+    grid: NumericGrid, is_of_split_S: NDArray[np.bool_], context_hours: int, most: int, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Rows of hours that a forecast could begin after, each with an hour to come, in their order."""
+    hours_S = np.diff(grid.first_S)
+    hour_H = np.arange(len(grid.value_HV)) - np.repeat(grid.first_S[:-1], hours_S)
+    is_asked_H = np.repeat(is_of_split_S, hours_S) & (hour_H < np.repeat(hours_S, hours_S) - 1)
+    old_H = is_asked_H & (hour_H >= context_hours - 1)
+    row_N = np.flatnonzero(old_H if old_H.any() else is_asked_H)
+    return np.sort(random.permutation(row_N)[:most])
+
+
+def _places(grid: NumericGrid, row_N: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Stay and hour of each row."""
+    stay_N = np.searchsorted(grid.first_S, row_N, side="right") - 1
+    return stay_N, row_N - grid.first_S[stay_N]

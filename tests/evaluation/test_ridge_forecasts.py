@@ -1,0 +1,76 @@
+"""Ridge regression of variables some hours ahead: the coefficients of scikit-learn, and nothing of the hours that are forecast."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from clin_jepa.evaluation import ridge_forecasts
+from clin_jepa.evaluation.numeric_grid import NumericGrid, summaries
+from clin_jepa.evaluation.ridge_forecasts import RidgeForecasts
+
+HOURS, CONTEXT = 20, 6
+SPLITS = np.array(["train"] * 30 + ["tuning"] * 10 + ["held_out"] * 10)
+
+
+def grid_of(change: Callable[[np.ndarray], None] = lambda value_HV: None) -> NumericGrid:
+    """Two variables: the one follows the other by three hours, where it is measured."""
+    random = np.random.default_rng(0)
+    leader_ST = random.normal(size=(len(SPLITS), HOURS)).cumsum(axis=1)
+    follower_ST = np.roll(leader_ST, 3, axis=1) + 0.1 * random.normal(size=leader_ST.shape)
+    follower_ST[random.random(follower_ST.shape) < 0.4] = np.nan
+    value_HV = np.stack([leader_ST.flatten(), follower_ST.flatten()], axis=1).astype(np.float32)
+    change(value_HV)
+    first_S = np.arange(len(SPLITS) + 1) * HOURS
+    return NumericGrid(("leader", "follower"), value_HV, first_S, np.full((len(SPLITS), 2), 1.0, dtype=np.float32))
+
+
+def places(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Stay and hour of every hour of a split that has seen a context and has an hour to come."""
+    stay_N, hour_N = (
+        side.flatten() for side in np.meshgrid(np.flatnonzero(split == SPLITS), np.arange(CONTEXT - 1, HOURS - 1), indexing="ij")
+    )
+    return stay_N, hour_N
+
+
+def targets(grid: NumericGrid, split: str, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of the follower in the hours ahead, and how many of them have it; worked out row by row."""
+    found = [grid.stay(stay)[hour + 1 + first : hour + 1 + last, 1].astype(np.float64) for stay, hour in zip(*places(split), strict=True)]
+    known = [value_M[np.isfinite(value_M)] for value_M in found]
+    return np.array([value_M.mean() if len(value_M) else 0.0 for value_M in known]), np.array([len(value_M) for value_M in known])
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 1), (1, 4)])
+def test_coefficients_are_those_of_scikit_learn(first: int, last: int) -> None:
+    grid = grid_of()
+    ridge = RidgeForecasts(grid, SPLITS, CONTEXT, seed=0)
+    given, tuning, asked = (ridge._columns.prepared(summaries(grid, *places(split))) for split in ("train", "tuning", "held_out"))
+    target_N, count_N = targets(grid, "train", first, last)
+    tuning_M, tuning_count_M = targets(grid, "tuning", first, last)
+    models = [Ridge(alpha=strength).fit(given, target_N, sample_weight=count_N) for strength in ridge_forecasts._STRENGTHS]
+    best = min(models, key=lambda model: float(tuning_count_M @ (model.predict(tuning) - tuning_M) ** 2))
+    found_N = ridge.forecast(1, first, last, summaries(grid, *places("held_out")))
+    np.testing.assert_allclose(found_N, best.predict(asked), rtol=1e-3, atol=1e-4)
+
+
+def test_what_leads_foretells_what_follows() -> None:
+    grid = grid_of()
+    found_N = RidgeForecasts(grid, SPLITS, CONTEXT, seed=0).forecast(1, 0, 1, summaries(grid, *places("held_out")))
+    target_N, count_N = targets(grid, "held_out", 0, 1)
+    error_N = np.abs(found_N - target_N)[count_N > 0]
+    assert error_N.mean() < 0.6 * np.abs(target_N - target_N[count_N > 0].mean())[count_N > 0].mean()
+
+
+def test_no_held_out_stay_and_no_later_hour_is_fitted_on() -> None:
+    def other(value_HV: np.ndarray) -> None:
+        value_HV[np.repeat(SPLITS == "held_out", HOURS)] += 5.0
+
+    asked = summaries(grid_of(), *places("held_out"))
+    plain, changed = (RidgeForecasts(grid, SPLITS, CONTEXT, seed=0).forecast(1, 1, 4, asked) for grid in (grid_of(), grid_of(other)))
+    np.testing.assert_array_equal(plain, changed)
+
+
+def test_a_variable_that_is_never_measured_so_far_ahead_has_no_forecast() -> None:
+    ridge = RidgeForecasts(grid_of(), SPLITS, CONTEXT, seed=0)
+    assert np.isnan(ridge.forecast(1, HOURS, HOURS + 4, summaries(grid_of(), *places("held_out")))).all()
