@@ -8,7 +8,6 @@ is taken, and of ridge regression on the numbers of the context.
 # Shapes: N windows, H forecast hours, B windows at a time, V variables, D latent features, M measurements.
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from clin_jepa.data.datamodule import Split, TrajectoryDataModule
 from clin_jepa.evaluation.bootstrap import drawn_times, interval
 from clin_jepa.evaluation.drift import HORIZONS, report_hours
-from clin_jepa.evaluation.numeric_grid import NumericGrid, newest_measurement, summaries
+from clin_jepa.evaluation.numeric_grid import NumericGrid, last_known, summaries
 from clin_jepa.evaluation.probe import Probe, ProbeConfig, fit_probe
 from clin_jepa.evaluation.rank_correlation import rank_correlations
 from clin_jepa.evaluation.ridge_forecasts import RidgeForecasts
@@ -149,7 +148,7 @@ def decoded_report(
             truth_M, forecast_M, from_truth_M = (
                 table_VNH[place, :, first:last].flatten() for table_VNH in (truth_VNH, forecast_VNH, from_truth_VNH)
             )
-            ridge_N = ridge.forecast(column, first, last, summary_NC)
+            ridge_N = ridge.forecast(column, first, last, summary_NC, copied_VN[place])
             copied_M, ridge_M = copied_VN[place].repeat(last - first), ridge_N.repeat(last - first)
             values = {"mae": forecast_M, "mae_true_latent": from_truth_M, "mae_last_value": copied_M, "mae_ridge": ridge_M}
             figures.append(_figures(truth_M, values, np.arange(len(windows)).repeat(last - first), weight_RN))
@@ -166,7 +165,7 @@ def _decoded(
     columns, windows = list(decoders), batches.windows
     context, stay_rows_N = windows.context_hours, batches.hours.stay_rows[windows.stay_index_N]
     last_N = np.asarray(batches.data.tokens.first_row_S)[stay_rows_N] + windows.start_N + context - 1
-    copied_VN = np.stack([_last_known(grid, column, last_N, decoders[column].mean) for column in columns])
+    copied_VN = np.stack([last_known(grid, column, last_N, decoders[column].mean) for column in columns])
     parts: list[tuple[Floats, Floats, Floats]] = []
     for batch in batches:
         rolled_BHD = roll_out(module, batch.static_BD, batch.state_BLD[:, :context], batch.action_BLD)
@@ -181,13 +180,6 @@ def _decoded(
         parts.append((np.stack(found[0]), np.stack(found[1]), np.stack(found[2])))
     truth, forecast, from_truth = (np.concatenate(list(column), axis=1) for column in zip(*parts, strict=True))
     return truth, forecast, from_truth, copied_VN
-
-
-def _last_known(grid: NumericGrid, column: int, last_N: NDArray[np.int64], otherwise: float) -> Floats:
-    """The last measured value of a variable up to and with an hour; one column at a time, since a grid of positions takes much room."""
-    newest_H = newest_measurement(replace(grid, variables=grid.variables[column : column + 1], value_HV=grid.value_HV[:, [column]]))[:, 0]
-    newest_N = newest_H[last_N]
-    return np.where(newest_N >= 0, grid.value_HV[newest_N, column], otherwise).astype(np.float64)
 
 
 def _figures(truth_M: Floats, values: Mapping[str, Floats], window_M: NDArray[np.int64], weight_RN: Floats) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 # Shapes: H hours of all stays, V variables, N rows, W hours of a summary, C columns.
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -103,6 +103,23 @@ def newest_measurement(grid: NumericGrid) -> NDArray[np.int64]:
     newest_HV = np.maximum.accumulate(np.where(np.isfinite(grid.value_HV), row_H1, -1), axis=0)
     begin_H1 = np.repeat(grid.first_S[:-1], np.diff(grid.first_S))[:, None]
     return np.where(newest_HV >= begin_H1, newest_HV, -1)
+
+
+def last_known(grid: NumericGrid, column: int, row_N: NDArray[np.int64], otherwise: float) -> NDArray[np.float64]:
+    """The last measured value of a variable up to and with some hours of the same stay.
+
+    One column at a time, since a grid of positions takes much room.
+
+    Args:
+        grid: The numbers.
+        column: The variable's.
+        row_N: Rows of the hours.
+        otherwise: The value before the first measurement.
+    """
+    newest_N = newest_measurement(replace(grid, variables=grid.variables[column : column + 1], value_HV=grid.value_HV[:, [column]]))[
+        row_N, 0
+    ]
+    return np.where(newest_N >= 0, grid.value_HV[newest_N, column], otherwise).astype(np.float64)
 
 
 def column_mean_and_std(value_NC: Floats) -> tuple[Floats, Floats]:

@@ -5,7 +5,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from clin_jepa.evaluation.numeric_grid import NumericGrid, summaries
+from clin_jepa.evaluation.numeric_grid import NumericGrid, last_known, summaries
 from clin_jepa.evaluation.tabular_baselines import StandardColumns
 
 # Of a large hospital; more rows make 700 coefficients no better, but slow.
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 class RidgeForecasts:
-    """Forecasts of variables over some hours ahead, fitted on hours of the training split.
+    """By how much a variable will differ from its last known value over some hours ahead, fitted on hours of the training split.
 
     Coefficients are those that least squares with an L2 penalty has (Hoerl and Kennard, 1970), of standardised columns as in
     `LogisticBaseline`; a row counts as often as the variable was measured in the hours that are forecast. The penalty is chosen on the
@@ -37,10 +37,11 @@ class RidgeForecasts:
         columns = {split: summaries(grid, *_places(grid, row_N)) for split, row_N in self._row.items()}
         self._columns = StandardColumns(columns["train"])
         self._prepared = {split: self._columns.prepared(column_NC).astype(np.float64) for split, column_NC in columns.items()}
+        self._is_train_H = np.repeat(split_S == "train", np.diff(grid.first_S))
         # Last row of each row's stay.
         self._end_H = np.repeat(grid.first_S[1:], np.diff(grid.first_S)) - 1
 
-    def forecast(self, column: int, first: int, last: int, summary_NC: NDArray[np.float32]) -> Floats:
+    def forecast(self, column: int, first: int, last: int, summary_NC: NDArray[np.float32], last_N: Floats) -> Floats:
         """The variable's mean over some hours ahead.
 
         Args:
@@ -48,13 +49,14 @@ class RidgeForecasts:
             first: Hours ahead that are left out.
             last: Hours ahead up to which it is forecast.
             summary_NC: `summaries` at the last hours of the contexts.
+            last_N: The last known values there.
 
         Returns:
             ``[N]``, in the variable's unit; NaN where no training hour has it so far ahead.
         """
         target_N, count_N = self._targets("train", column, first, last)
         if not count_N.any():
-            return np.full(len(summary_NC), np.nan)
+            return np.full(len(last_N), np.nan)
         weight_N = count_N / count_N.sum()
         mean, mean_C = float(weight_N @ target_N), weight_N @ self._prepared["train"]
         off_NC = self._prepared["train"] - mean_C
@@ -68,18 +70,19 @@ class RidgeForecasts:
             # The strongest where no tuning row has the variable.
             fitted.append((float(tuning_count_M @ error_M**2), -strength, coefficient_C))
         _, _, best_C = min(fitted, key=lambda entry: entry[:2])
-        forecast_N: Floats = mean + (self._columns.prepared(summary_NC) - mean_C) @ best_C
+        forecast_N: Floats = last_N + mean + (self._columns.prepared(summary_NC) - mean_C) @ best_C
         return forecast_N
 
     def _targets(self, split: str, column: int, first: int, last: int) -> tuple[Floats, Floats]:
-        """Mean of what was measured in the hours ahead, 0 where nothing was, and how many hours that is; ``[N]`` each."""
+        """Mean of what was measured in the hours ahead, minus the last known value, and how many hours that is; ``[N]`` each."""
         value_H = self.grid.value_HV[:, column].astype(np.float64)
         known_H = np.isfinite(value_H)
         summed_H, counted_H = (np.concatenate([[0.0], np.cumsum(table_H)]) for table_H in (np.where(known_H, value_H, 0.0), known_H))
         row_N = self._row[split]
         begin_N, end_N = (np.minimum(row_N + ahead, self._end_H[row_N]) + 1 for ahead in (first, last))
         count_N = counted_H[end_N] - counted_H[begin_N]
-        return (summed_H[end_N] - summed_H[begin_N]) / np.maximum(count_N, 1), count_N
+        last_N = last_known(self.grid, column, row_N, otherwise=float(value_H[known_H & self._is_train_H].mean()))
+        return (summed_H[end_N] - summed_H[begin_N]) / np.maximum(count_N, 1) - last_N, count_N
 
 
 def _drawn_rows(

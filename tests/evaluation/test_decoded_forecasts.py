@@ -9,8 +9,8 @@ import torch
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.data.windows import Windowing
 from clin_jepa.evaluation import decoded_forecasts
-from clin_jepa.evaluation.decoded_forecasts import FIGURES, VARIABLES, _figures, _last_known, decoded_report, fit_decoder
-from clin_jepa.evaluation.numeric_grid import read_grid
+from clin_jepa.evaluation.decoded_forecasts import FIGURES, VARIABLES, _figures, decoded_report, fit_decoder
+from clin_jepa.evaluation.numeric_grid import last_known, read_grid
 from clin_jepa.evaluation.rollout_errors import split_hours
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.windows import choose_windows
@@ -105,4 +105,4 @@ def test_the_last_known_value_is_that_of_the_same_stay_and_not_of_a_later_hour(t
     stays = [WrittenStay(1, 4, values={"lactate": {0: 1.0, 3: 4.0}, "ph": {1: 7.4}}), WrittenStay(2, 3, values={"lactate": {1: 9.0}})]
     grid = read_grid(write_store(tmp_path / "store", stays))
     rows = np.array([0, 2, 3, 4, 6])  # hours 0, 2 and 3 of the first stay, 0 and 2 of the second
-    assert _last_known(grid, grid.variables.index("lactate"), rows, otherwise=-1.0).tolist() == [1.0, 1.0, 4.0, -1.0, 9.0]
+    assert last_known(grid, grid.variables.index("lactate"), rows, otherwise=-1.0).tolist() == [1.0, 1.0, 4.0, -1.0, 9.0]
