@@ -4,7 +4,7 @@
 # make lint     ruff and mypy;  make format  rewrites
 # make bench    training, encoding, rollouts, loading, evaluation against the plain way, on the open demo (40 min)
 # make study   every arm and baseline on three open data sets (hours; goes on where it was; STUDY="--minutes 60" begins no arm after that,
-#              STUDY="--accelerator gpu --workers 8 --larger" trains eight at once on a GPU, and a larger encoder too)
+#              STUDY="--accelerator gpu --workers 16 --larger" trains 16 at once on a GPU, and a larger encoder too)
 # make bench-gpu   Qwen3-8B with LoRA on one GPU against a padded Hugging Face + PEFT loop (10 min, 16 GB of disk)
 # make bench-extract   extraction against a plain DuckDB script, on synthetic hospitals of 1, 3 and 10 % of MIMIC-IV (40 min, 3 GB of disk)
 # make chaos   kill training runs at 20 random and 21 chosen moments, resume them, compare bit by bit (30 min)

@@ -34,8 +34,9 @@ _TITLES = {
 }
 _COLOURS = {"reference": "#e08a2c", "default": "#2f7de1", "ablation": "#59636e", "baseline": "#2aa198"}
 _ROW_INCHES = 0.24
-# A row that reaches so many times as far from the reference as the median row does is off the panel: others could not be told apart.
-_FAR = 25
+# A row that reaches so many times as far from the reference as the median row, and as the next, is off the panel: others could not be
+# told apart.
+_FAR_OF_MEDIAN, _FAR_OF_NEXT = 10, 2.5
 
 
 def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, Any], folder: Path) -> Path:
@@ -80,14 +81,13 @@ def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, An
 
 def far_rows(figures: Sequence[tuple[float, Sequence[float] | None] | None], reference: float) -> list[bool]:
     """Whether each row's interval reaches too far from the reference to be drawn beside the others."""
-    reach = [np.nan if figure is None else max(abs(end - reference) for end in (figure[0], *(figure[1] or ()))) for figure in figures]
-    return [bool(each > _FAR * np.nanmedian(reach)) for each in reach]
-
-
-def _named(report: Mapping[str, Any], start: str) -> str | None:
-    """The figure of the reference whose name begins so, where it is defined; the first of several horizons is the longest."""
-    figures = report[REFERENCE.name]["figures"]
-    return next((name for name, figure in figures.items() if name.startswith(start) and figure["value"] is not None), None)
+    reach = np.array(
+        [np.nan if figure is None else max(abs(end - reference) for end in (figure[0], *(figure[1] or ()))) for figure in figures]
+    )
+    farthest = np.sort(reach[np.isfinite(reach)])[::-1]
+    gaps = np.flatnonzero(farthest[:-1] > _FAR_OF_NEXT * farthest[1:])
+    is_far = [each for each in farthest[gaps] if each > _FAR_OF_MEDIAN * np.median(farthest)]
+    return [bool(is_far) and bool(each >= min(is_far)) for each in reach]
 
 
 def _figure(report: Mapping[str, Any], baselines: Mapping[str, Any], row: str, name: str) -> tuple[float, Sequence[float] | None] | None:
