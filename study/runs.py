@@ -4,12 +4,13 @@ Whatever is finished is kept, unless its design has changed since; a run that wa
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,13 @@ def _evaluated(result: Result, fold: int) -> Path:
     """The folder of a run that is trained and evaluated."""
     data, arm, name = result.data, result.arm, result.data.fold_names[fold]
     store, run = _store(data, fold), _run_folder(name, arm, result.seed)
-    design, measured = design_of_run(data, name, arm, result.seed), run / "measured"
+    with _alone_with(run):
+        _train_and_measure(result, fold, store, run, design_of_run(data, name, arm, result.seed))
+    return run
+
+
+def _train_and_measure(result: Result, fold: int, store: TrajectoryStore, run: Path, design: str) -> None:
+    data, arm, measured = result.data, result.arm, run / "measured"
     if not _is_of(run / "trained", design):
         _train(result, fold, store, run)
         write_atomically(run / _ORIGIN, json.dumps(_origin(result)) + "\n")
@@ -201,7 +208,6 @@ def _evaluated(result: Result, fold: int) -> Path:
         write_atomically(measured, signature)
     shutil.rmtree(run / "latents", ignore_errors=True)
     drop_checkpoints(run, arm)
-    return run
 
 
 def _train(result: Result, fold: int, store: TrajectoryStore, run: Path) -> None:
@@ -223,6 +229,13 @@ def _tuned_encoder(result: Result, fold: int, store: TrajectoryStore) -> Path:
     """The folder of the tuned encoder that a run starts from; it is tuned where that was not done."""
     data, arm, name = result.data, result.arm, result.data.fold_names[fold]
     tuned, design = _tuned(name, arm, result.seed), design_of_tuning(data, name, arm, result.seed)
+    with _alone_with(tuned):
+        _tune_encoder(result, store, tuned, design)
+    return tuned
+
+
+def _tune_encoder(result: Result, store: TrajectoryStore, tuned: Path, design: str) -> None:
+    data, arm = result.data, result.arm
     if not _is_of(tuned / "trained", design):
         steps = arm.tuned_steps or data.next_token_steps
         phase = json.dumps([{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": steps}}])
@@ -237,7 +250,6 @@ def _tuned_encoder(result: Result, fold: int, store: TrajectoryStore) -> Path:
         common = _common(result, store)
         _run(_log(tuned), "fit", "--config", arm.tuning_config, *common, "--run", tuned, "--trainer.callbacks", phase, *over)
         write_atomically(tuned / "trained", design)
-    return tuned
 
 
 def _common(result: Result, store: TrajectoryStore) -> list[object]:
@@ -245,6 +257,15 @@ def _common(result: Result, store: TrajectoryStore) -> list[object]:
     over = ["--trainer.accelerator", result.accelerator, "--trainer.devices", 1]
     own = ["--data.store", store.path, "--seed_everything", result.seed, "--overwrite", "true"]
     return ["--config", result.arm.encoder, *own, *TRAINING, *over]
+
+
+@contextlib.contextmanager
+def _alone_with(folder: Path) -> Iterator[None]:
+    """Wait until no other process works in a folder, so that two studies at once share what is to be done."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
+        yield
 
 
 def _log(run: Path) -> Path:

@@ -1,5 +1,7 @@
 """Which runs the study has, in which order, and what it keeps of them."""
 
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -159,6 +161,26 @@ def test_what_is_trained_and_measured_is_not_done_again(result: Result, monkeypa
     assert called == []
     assert {about["device"] for about in saved} == {"cpu"}
     assert {about["design"] for about in saved} == {result.design}
+
+
+def test_a_second_study_waits_and_then_does_nothing_again(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_save", lambda result, folders, about: None)
+    called: list[str] = []
+    begun = threading.Event()
+
+    def slowly(words: list[str]) -> int:
+        called.append(words[0])
+        begun.set()
+        time.sleep(0.2)
+        return 0
+
+    monkeypatch.setattr(runs, "clinjepa", slowly)
+    first = threading.Thread(target=measure, args=(result,))
+    first.start()
+    begun.wait()
+    assert measure(result)
+    first.join()
+    assert called == ["fit", "fit", "evaluate"]
 
 
 def test_the_next_token_control_learns_at_the_rate_of_next_token_tuning(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
