@@ -6,7 +6,7 @@ from typing import Any
 
 from clin_jepa.atomic_file import write_atomically
 from study.design import LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, RECOMMENDED, REFERENCE
-from study.table_cells import between, figure_named, form_of, marked, marked_difference, shown, table_head, table_row
+from study.table_cells import FIRST_SEED, between, figure_named, form_of, marked, marked_difference, shown, table_head, table_row
 
 _BEGIN, _END = "<!-- made by make study: begin -->", "<!-- made by make study: end -->"
 _TITLES = {"cinc_2012": "Challenge 2012", "cinc_2019": "Challenge 2019", "mimic_iv_demo": "MIMIC-IV demo"}
@@ -63,8 +63,8 @@ def default_table(by_data: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append(table_row(called, [_summary_cell(content, start) for content in has_both.values()]))
     best = [_minus_best_cell(content, _full_name(content, _ALL_TASKS)) for content in has_both.values()]
     lines.append(table_row(f"mean AUROC, all tasks: {RECOMMENDED.name} minus the best baseline", best))
-    seeds = [", ".join(map(str, content["arms"][RECOMMENDED.name]["seeds"])) for content in has_both.values()]
-    return "\n".join([*lines, table_row("seeds", seeds)])
+    seeds = [str(len(content["arms"][RECOMMENDED.name]["seeds"])) for content in has_both.values()]
+    return "\n".join([*lines, table_row("number of seeds", seeds)])
 
 
 def claims_tables(by_data: Mapping[str, Mapping[str, Any]]) -> str:
@@ -78,14 +78,14 @@ def claims_tables(by_data: Mapping[str, Mapping[str, Any]]) -> str:
         columns = [(data, content, *found) for data, content in by_data.items() for found in _columns(content, figures)]
         lines += [
             f"### {claim}\n",
-            *table_head("arm", ["seeds", *(f"{_title(data, content)}: {name}" for data, content, _, name in columns)]),
+            *table_head("arm", ["number of seeds", *(f"{_title(data, content)}: {name}" for data, content, _, name in columns)]),
         ]
         for arm in [name for name in _ARMS if any(name in content["arms"] for content in by_data.values())]:
             seeds = ["-" if arm not in each["arms"] else str(len(each["arms"][arm]["seeds"])) for each in by_data.values()]
             lines.append(table_row(arm, [" / ".join(seeds), *(_arm_cell(content, arm, figure) for _, content, figure, _ in columns)]))
             if arm == REFERENCE.name and any(len(each["arms"][arm]["seeds"]) > 1 for each in by_data.values()):
                 first = [_value_cell(content["first_seed_of_reference"].get(figure), figure) for _, content, figure, _ in columns]
-                lines.append(table_row(f"{arm}, first seed", ["", *first]))
+                lines.append(table_row(FIRST_SEED, ["", *first]))
         lines += _baselines([(content, figure) for _, content, figure, _ in columns])
         minus_best = [_minus_best_cell(content, figure) for _, content, figure, _ in columns]
         if any(minus_best):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from clin_jepa.atomic_file import replacing
 from study.design import RECOMMENDED, REFERENCE
-from study.table_cells import figure_named
+from study.table_cells import FIRST_SEED, figure_named
 
 _PANELS = (
     "drift_percent",
@@ -34,8 +34,7 @@ _TITLES = {
 }
 _COLOURS = {"reference": "#e08a2c", "default": "#2f7de1", "ablation": "#59636e", "baseline": "#2aa198"}
 _ROW_INCHES = 0.24
-# A row that reaches so many times as far from the reference as the median row, and as the next, is off the panel: others could not be
-# told apart.
+# A row so many times as far from the reference as the median row, and as the next, is off the panel: others could not be told apart.
 _FAR_OF_MEDIAN, _FAR_OF_NEXT = 10, 2.5
 
 
@@ -44,7 +43,7 @@ def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, An
 
     Args:
         data: Its name.
-        report: From `arms_report`.
+        report: From `arms_report`; perhaps with a row `FIRST_SEED`.
         baselines: Value and interval of each figure of the baselines, under ``model / figure``.
         folder: Where the picture goes.
 
@@ -59,7 +58,8 @@ def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, An
     for axes, name in zip(panels, names, strict=True):
         reference = report[REFERENCE.name]["figures"][name]["value"]
         figures = [_figure(report, baselines, row, name) for row in rows]
-        for place, (row, figure, far) in enumerate(zip(rows, figures, far_rows(figures, reference), strict=True)):
+        is_far = far_rows([None if figure is None else figure[0] for figure in figures], reference)
+        for place, (row, figure, far) in enumerate(zip(rows, figures, is_far, strict=True)):
             if figure is None:
                 continue
             if far:
@@ -67,6 +67,9 @@ def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, An
             else:
                 _draw(axes, place, figure, _kind(row, report))
         axes.axvline(reference, color=_COLOURS["reference"], linewidth=0.8, alpha=0.6, zorder=0)
+        if FIRST_SEED in report:
+            first = report[FIRST_SEED]["figures"][name]["value"]
+            axes.axvline(first, color=_COLOURS["reference"], linewidth=0.8, alpha=0.6, linestyle=":", zorder=0)
         axes.set_title(next(title for start, title in _TITLES.items() if name.startswith(start)), fontsize=9)
         axes.tick_params(labelsize=8)
         axes.grid(axis="x", alpha=0.25, linewidth=0.6)
@@ -79,15 +82,13 @@ def draw_forest(data: str, report: Mapping[str, Any], baselines: Mapping[str, An
     return path
 
 
-def far_rows(figures: Sequence[tuple[float, Sequence[float] | None] | None], reference: float) -> list[bool]:
-    """Whether each row's interval reaches too far from the reference to be drawn beside the others."""
-    reach = np.array(
-        [np.nan if figure is None else max(abs(end - reference) for end in (figure[0], *(figure[1] or ()))) for figure in figures]
-    )
-    farthest = np.sort(reach[np.isfinite(reach)])[::-1]
+def far_rows(values: Sequence[float | None], reference: float) -> list[bool]:
+    """Whether each row's value lies too far from the reference to be drawn beside the others."""
+    away = np.array([np.nan if value is None else abs(value - reference) for value in values])
+    farthest = np.sort(away[np.isfinite(away)])[::-1]
     gaps = np.flatnonzero(farthest[:-1] > _FAR_OF_NEXT * farthest[1:])
     is_far = [each for each in farthest[gaps] if each > _FAR_OF_MEDIAN * np.median(farthest)]
-    return [bool(is_far) and bool(each >= min(is_far)) for each in reach]
+    return [bool(is_far) and bool(each >= min(is_far)) for each in away]
 
 
 def _figure(report: Mapping[str, Any], baselines: Mapping[str, Any], row: str, name: str) -> tuple[float, Sequence[float] | None] | None:
@@ -101,7 +102,7 @@ def _figure(report: Mapping[str, Any], baselines: Mapping[str, Any], row: str, n
 def _kind(row: str, report: Mapping[str, Any]) -> str:
     if row not in report:
         return "baseline"
-    return "reference" if row == REFERENCE.name else "default" if row == RECOMMENDED.name else "ablation"
+    return "reference" if row in (REFERENCE.name, FIRST_SEED) else "default" if row == RECOMMENDED.name else "ablation"
 
 
 def _draw(axes: Axes, place: int, figure: tuple[float, Sequence[float] | None], kind: str) -> None:

@@ -5,6 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from study.design import REFERENCE
+
+# The reference as arms with one seed are held against it.
+FIRST_SEED = f"{REFERENCE.name}, first seed"
+
 _FORMS = {"drift_percent": "+.0f", "mase": ".3f", "skill": "+.3f", "displacement": ".2f", "matched": ".2f"}
 _LESS_IS_BETTER = ("drift", "mase", "brier")
 

@@ -29,7 +29,7 @@ from study.design import (
 from study.design_digest import design_of_result
 from study.forest_plot import draw_forest
 from study.results import RAW_NUMBERS, RESULTS, TUNED_ENCODER, failures, is_current, read_about, read_figures
-from study.table_cells import between, difference_cell, marked_difference, shown, table_head, table_row, value_cell
+from study.table_cells import FIRST_SEED, between, difference_cell, marked_difference, shown, table_head, table_row, value_cell
 
 PAGE = Path(__file__).parent.parent / "docs" / "study_tables.md"
 
@@ -151,7 +151,7 @@ def _section(data: StudyData, content: Mapping[str, Any]) -> str:
     names = list(dict.fromkeys(name for of_arm in arms.values() for name in of_arm["figures"]))
     by_task = {metric: [name for name in names if name.startswith(f"{metric} ")] for metric in ("auroc", "auprc", "brier")}
     main = [name for name in names if not any(name in of_metric for of_metric in by_task.values())]
-    picture = draw_forest(data.name, arms, baselines, PAGE.parent)
+    picture = draw_forest(data.name, _with_first_seed(content), baselines, PAGE.parent)
     lines = [f"## {data.name}\n", f"![Figures of each arm with 95 % intervals]({picture.name})\n"]
     if not content["current_design"]:
         lines.append("*Of an earlier design, in settings or in extraction: to be trained anew.*\n")
@@ -174,6 +174,13 @@ def _section(data: StudyData, content: Mapping[str, Any]) -> str:
     if content["failed"]:
         lines += ["\nWithout figures:\n", *(f"- `{name}`: {reason}" for name, reason in content["failed"].items())]
     return "\n".join([*lines, ""])
+
+
+def _with_first_seed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The arms, after the reference its first seed alone where it has several."""
+    reference, *others = content["arms"].items()
+    first = {FIRST_SEED: {"figures": content["first_seed_of_reference"]}} if len(reference[1]["seeds"]) > 1 else {}
+    return {**dict([reference]), **first, **dict(others)}
 
 
 def _tasks(metric: str, names: Sequence[str], content: Mapping[str, Any]) -> list[str]:

@@ -2,12 +2,13 @@
 
 A decoder is trained on latents of true hours in which the variable was measured, and then applied to the predictor's rollouts. Beside its
 error stand those of the same decoder on the true latent of the hour (what the latent holds), of the last measured value, over which MASE
-is taken, and of ridge regression on the numbers of the context.
+is taken, and of ridge regression on the numbers of the last 24 hours.
 """
 
 # Shapes: N windows, H forecast hours, B windows at a time, V variables, D latent features, M measurements.
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -136,9 +137,10 @@ def decoded_report(
     columns, of_split = list(decoders), split_hours(data, split)
     batches = WindowBatches(data, of_split, latents, windows, batch_size)
     truth_VNH, forecast_VNH, from_truth_VNH, copied_VN = _decoded(module, grid, batches, decoders)
-    ridge = RidgeForecasts(grid, data.store.stays["split"].to_numpy().astype(str), windows.context_hours, seed)
+    decoded = replace(grid, variables=tuple(grid.variables[column] for column in columns), value_HV=grid.value_HV[:, columns])
+    ridge = RidgeForecasts(decoded, data.store.stays["split"].to_numpy().astype(str), windows.context_hours, seed)
     end_N = windows.start_N.astype(np.int64) + windows.context_hours - 1
-    summary_NC = summaries(grid, of_split.stay_rows[windows.stay_index_N], end_N)
+    summary_NC = summaries(decoded, of_split.stay_rows[windows.stay_index_N], end_N)
     hours = report_hours(HORIZONS, windows.horizon_hours)
     stays, stay_N = np.unique(windows.stay_index_N, return_inverse=True)
     weight_RN = np.concatenate([np.ones((1, len(stay_N))), drawn_times(len(stays), draws, seed).numpy()[:, stay_N]])
@@ -148,7 +150,7 @@ def decoded_report(
             truth_M, forecast_M, from_truth_M = (
                 table_VNH[place, :, first:last].flatten() for table_VNH in (truth_VNH, forecast_VNH, from_truth_VNH)
             )
-            ridge_N = ridge.forecast(column, first, last, summary_NC, copied_VN[place])
+            ridge_N = ridge.forecast(place, first, last, summary_NC, copied_VN[place])
             copied_M, ridge_M = copied_VN[place].repeat(last - first), ridge_N.repeat(last - first)
             values = {"mae": forecast_M, "mae_true_latent": from_truth_M, "mae_last_value": copied_M, "mae_ridge": ridge_M}
             figures.append(_figures(truth_M, values, np.arange(len(windows)).repeat(last - first), weight_RN))

@@ -80,7 +80,7 @@ def read_grid(store: TrajectoryStore) -> NumericGrid:
     return NumericGrid(variables, value_HV, first_S, static_SC.astype(np.float32))
 
 
-def standardised(grid: NumericGrid, newest_HV: NDArray[np.int64], is_train_S: NDArray[np.bool_]) -> Floats:
+def standardised(grid: NumericGrid, newest_HV: NDArray[np.int32], is_train_S: NDArray[np.bool_]) -> Floats:
     """The last value known of each variable in each hour, in standard deviations of the training stays' measurements; 0 before the first.
 
     Args:
@@ -97,12 +97,15 @@ def standardised(grid: NumericGrid, newest_HV: NDArray[np.int64], is_train_S: ND
     return np.where(newest_HV >= 0, np.clip((value_HV - mean_V) / std_V, -10, 10), 0.0).astype(np.float32)
 
 
-def newest_measurement(grid: NumericGrid) -> NDArray[np.int64]:
-    """Row of the newest measurement of each variable up to and with each hour of the same stay, ``[H, V]``; -1 where there is none."""
-    row_H1 = np.arange(len(grid.value_HV))[:, None]
-    newest_HV = np.maximum.accumulate(np.where(np.isfinite(grid.value_HV), row_H1, -1), axis=0)
+def newest_measurement(grid: NumericGrid) -> NDArray[np.int32]:
+    """Row of each variable's newest measurement up to and with each hour of the same stay, ``[H, V]`` int32; -1 where there is none."""
+    row_H1 = np.arange(len(grid.value_HV), dtype=np.int32)[:, None]
+    none = np.int32(-1)
+    newest_HV = np.where(np.isfinite(grid.value_HV), row_H1, none)
+    np.maximum.accumulate(newest_HV, axis=0, out=newest_HV)
     begin_H1 = np.repeat(grid.first_S[:-1], np.diff(grid.first_S))[:, None]
-    return np.where(newest_HV >= begin_H1, newest_HV, -1)
+    newest_HV[newest_HV < begin_H1] = none
+    return newest_HV
 
 
 def last_known(grid: NumericGrid, column: int, row_N: NDArray[np.int64], otherwise: float) -> NDArray[np.float64]:
@@ -126,8 +129,11 @@ def column_mean_and_std(value_NC: Floats) -> tuple[Floats, Floats]:
     """Mean and deviation of what is known of each column; 0 and infinity, which scales to 0, where it does not vary or nothing is known."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=RuntimeWarning)  # columns of which nothing is known
-        mean_C, std_C = np.nanmean(value_NC, axis=0), np.nanstd(value_NC, axis=0)
-    return np.nan_to_num(mean_C), np.where(np.isfinite(std_C) & (std_C > 1e-6), std_C, np.inf)
+        # Summed up in float64: in float32 a few million hours would give a mean that is off by a third of a deviation.
+        mean_C, std_C = np.nanmean(value_NC, axis=0, dtype=np.float64), np.nanstd(value_NC, axis=0, dtype=np.float64)
+    varies_C = np.isfinite(std_C) & (std_C > 1e-6)
+    mean_C, std_C = np.nan_to_num(mean_C), np.where(varies_C, std_C, np.inf)
+    return np.asarray(mean_C, dtype=np.float32), np.asarray(std_C, dtype=np.float32)
 
 
 def summary_columns(grid: NumericGrid) -> list[str]:
@@ -151,6 +157,8 @@ def summaries(grid: NumericGrid, stay_N: NDArray[np.int64], hour_N: NDArray[np.i
         ``[N, C]`` float32, columns as in `summary_columns`.
     """
     found = np.empty((len(stay_N), len(SUMMARIES) * len(grid.variables) + 3), dtype=np.float32)
+    if not len(stay_N):
+        return found
     firsts = np.flatnonzero(np.diff(stay_N, prepend=-1))
     for first, last in zip(firsts, [*firsts[1:], len(stay_N)], strict=True):
         stay = int(stay_N[first])

@@ -1,4 +1,4 @@
-"""Plain forecasts of the bedside variables: ridge regression on summaries of the numbers that are known at the end of a context."""
+"""Plain forecasts of bedside variables: ridge regression on summaries of their numbers in the 24 hours up to the end of a context."""
 
 # Shapes: H hours of all stays, S stays, N rows, C columns.
 
@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from clin_jepa.evaluation.numeric_grid import NumericGrid, last_known, summaries
 from clin_jepa.evaluation.tabular_baselines import StandardColumns
 
-# Of a large hospital; more rows make 700 coefficients no better, but slow.
+# Of a large hospital; more rows make 300 coefficients no better, but slow.
 _MOST_ROWS = {"train": 5_000, "tuning": 1_250}
-# Strengths of the penalty that are chosen from by the tuning rows' squared error.
-_STRENGTHS = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)
+# Strengths of the penalty that are chosen from by the tuning rows' squared error, as shares of the rows' weight. The last, infinite one
+# leaves the mean change.
+_STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0, float("inf"))
 
 Floats = NDArray[np.float64]
 
@@ -19,12 +20,11 @@ Floats = NDArray[np.float64]
 class RidgeForecasts:
     """By how much a variable will differ from its last known value over some hours ahead, fitted on hours of the training split.
 
-    Coefficients are those that least squares with an L2 penalty has (Hoerl and Kennard, 1970), of standardised columns as in
-    `LogisticBaseline`; a row counts as often as the variable was measured in the hours that are forecast. The penalty is chosen on the
-    tuning split.
+    Coefficients are those that least squares with an L2 penalty has (Hoerl and Kennard, 1970), of `StandardColumns` of `summaries`; a row
+    counts as often as the variable was measured in the hours that are forecast. The penalty is chosen on the tuning split.
 
     Args:
-        grid: The store's numbers.
+        grid: The numbers of the variables that are forecast and read.
         split_S: Split of each stay, ``[S]`` str.
         context_hours: Hours that a forecast has seen; rows are hours of stays that are so old at least, where there are any.
         seed: Of the rows drawn.
@@ -60,12 +60,14 @@ class RidgeForecasts:
         weight_N = count_N / count_N.sum()
         mean, mean_C = float(weight_N @ target_N), weight_N @ self._prepared["train"]
         off_NC = self._prepared["train"] - mean_C
-        weighted_NC = off_NC * count_N[:, None]
+        weighted_NC = off_NC * weight_N[:, None]
         gram_CC, product_C = weighted_NC.T @ off_NC, weighted_NC.T @ (target_N - mean)
         tuning_M, tuning_count_M = self._targets("tuning", column, first, last)
         fitted: list[tuple[float, float, Floats]] = []
         for strength in _STRENGTHS:
-            coefficient_C = np.linalg.solve(gram_CC + strength * np.eye(len(gram_CC)), product_C)
+            coefficient_C = np.zeros_like(product_C)
+            if np.isfinite(strength):
+                coefficient_C = np.linalg.solve(gram_CC + strength * np.eye(len(gram_CC)), product_C)
             error_M = mean + (self._prepared["tuning"] - mean_C) @ coefficient_C - tuning_M
             # The strongest where no tuning row has the variable.
             fitted.append((float(tuning_count_M @ error_M**2), -strength, coefficient_C))

@@ -52,16 +52,16 @@ def hourly_inputs(grid: NumericGrid, is_train_S: NDArray[np.bool_]) -> HourlyInp
         grid: The numbers.
         is_train_S: Which stays are of the training split.
     """
-    row_H1 = np.arange(len(grid.value_HV))[:, None]
-    begin_H1 = np.repeat(grid.first_S[:-1], np.diff(grid.first_S))[:, None]
+    row_H1 = np.arange(len(grid.value_HV), dtype=np.int32)[:, None]
+    begin_H1 = np.repeat(grid.first_S[:-1], np.diff(grid.first_S)).astype(np.int32)[:, None]
     newest_HV = newest_measurement(grid)
-    before_HV = np.concatenate([np.full((1, newest_HV.shape[1]), -1), newest_HV[:-1]])
+    before_HV = np.concatenate([np.full((1, newest_HV.shape[1]), -1, dtype=np.int32), newest_HV[:-1]])
     since_HV = row_H1 - np.maximum(before_HV, begin_H1)
     mean_C, std_C = column_mean_and_std(grid.static_SC[is_train_S])
     return HourlyInputs(
         standardised(grid, newest_HV, is_train_S),
         np.isfinite(grid.value_HV).astype(np.float32),
-        (since_HV / 24).astype(np.float32),
+        since_HV.astype(np.float32) / 24,
         np.nan_to_num((grid.static_SC - mean_C) / std_C).astype(np.float32),
         grid.first_S,
     )

@@ -1,5 +1,6 @@
 """Decoders read what a latent holds; figures of decoded forecasts are those of hand-worked values."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.data.windows import Windowing
 from clin_jepa.evaluation import decoded_forecasts
 from clin_jepa.evaluation.decoded_forecasts import FIGURES, VARIABLES, _figures, decoded_report, fit_decoder
-from clin_jepa.evaluation.numeric_grid import last_known, read_grid
+from clin_jepa.evaluation.numeric_grid import last_known, read_grid, summaries
+from clin_jepa.evaluation.ridge_forecasts import RidgeForecasts
 from clin_jepa.evaluation.rollout_errors import split_hours
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.windows import choose_windows
@@ -99,6 +101,30 @@ def test_every_variable_has_figures_or_a_reason(opened: Opened) -> None:
     assert all(error < 1.5 for error in entry["mae_true_latent"])  # the latents of the true hours hold it; an untrained rollout does not
     assert report["lactate"]["unavailable"] == "fewer than 100 training or 20 tuning hours have it"
     assert report["sofa"]["unavailable"] == "not available: needs sofa"
+
+
+def test_ridge_regression_reads_the_hours_before_those_that_it_forecasts(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, data, latents = opened
+    grid = read_grid(data.store)
+    windows = choose_windows(split_hours(data, "held_out").n_hours, context_hours=8, horizon_hours=8, minimum=1)
+    read: list[tuple[int, int, np.ndarray, np.ndarray]] = []
+
+    def forecast(ridge: RidgeForecasts, column: int, first: int, last: int, summary_NC: np.ndarray, last_N: np.ndarray) -> np.ndarray:
+        read.append((first, last, summary_NC, last_N))
+        return last_N + last  # off by so much in the hour that lies so far ahead
+
+    monkeypatch.setattr(RidgeForecasts, "forecast", forecast)
+    report = decoded_report(module, data, latents, grid, "held_out", windows, batch_size=2, draws=10, seed=0)
+
+    assert [span[:2] for span in read] == [(0, 1), (1, 6), (6, 8)]
+    heart_rate = replace(grid, variables=("heart_rate",), value_HV=grid.value_HV[:, [grid.variables.index("heart_rate")]])
+    rows = split_hours(data, "held_out").stay_rows[windows.stay_index_N]
+    for _, _, summary_NC, last_N in read:
+        np.testing.assert_array_equal(summary_NC, summaries(heart_rate, rows, windows.start_N + 7))
+        np.testing.assert_array_equal(last_N, windows.start_N + 7.0)  # the heart rate is the hour of stay
+    # Of the hours 1 to 6 ahead the forecast is that of the last: off by 4 to 0 of the five, by 1 to 0 of the last two.
+    assert report["heart_rate"]["mae_ridge"] == pytest.approx([0.0, 2.0, 0.5])
+    assert report["heart_rate"]["mae_last_value"] == pytest.approx([1.0, 4.0, 7.5])
 
 
 def test_the_last_known_value_is_that_of_the_same_stay_and_not_of_a_later_hour(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid, summaries, summary_columns
+from clin_jepa.evaluation.numeric_grid import NumericGrid, column_mean_and_std, read_grid, summaries, summary_columns
 from tests.evaluation.written_store import WrittenStay, write_store
 
 
@@ -30,6 +30,21 @@ def test_columns_are_those_that_training_stays_have(tmp_path: Path) -> None:
     assert grid.first_S.tolist() == [0, 40, 43, 46]
     assert np.isnan(grid.stay(2)).all()
     assert grid.static_SC.tolist() == [[60.0, 1.0]] * 3
+
+
+def test_means_of_millions_of_hours_do_not_drift() -> None:
+    random = np.random.default_rng(0)
+    value_NC = random.normal(36.9, 0.7, (2_000_000, 1)).astype(np.float32)
+    value_NC[random.random(len(value_NC)) < 0.4] = np.nan
+    mean_C, std_C = column_mean_and_std(value_NC)
+    assert mean_C.dtype == std_C.dtype == np.float32
+    assert float(mean_C[0]) == pytest.approx(36.9, abs=0.005) and float(std_C[0]) == pytest.approx(0.7, abs=0.005)
+
+
+def test_no_place_has_no_summaries(tmp_path: Path) -> None:
+    grid = grid_of(tmp_path)
+    nowhere = np.zeros(0, dtype=np.int64)
+    assert summaries(grid, nowhere, nowhere).shape == (0, len(summary_columns(grid)))
 
 
 def test_six_summaries_of_a_hand_worked_row(tmp_path: Path) -> None:

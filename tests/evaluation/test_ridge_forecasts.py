@@ -62,7 +62,8 @@ def test_coefficients_are_those_of_scikit_learn(first: int, last: int) -> None:
     given, tuning, held_out = (ridge._columns.prepared(summaries(grid, *places(split))) for split in ("train", "tuning", "held_out"))
     target_N, count_N = targets(grid, "train", first, last)
     tuning_M, tuning_count_M = targets(grid, "tuning", first, last)
-    models = [Ridge(alpha=strength).fit(given, target_N, sample_weight=count_N) for strength in ridge_forecasts._STRENGTHS]
+    strengths = [strength * count_N.sum() for strength in ridge_forecasts._STRENGTHS if np.isfinite(strength)]
+    models = [Ridge(alpha=strength).fit(given, target_N, sample_weight=count_N) for strength in strengths]
     best = min(models, key=lambda model: float(tuning_count_M @ (model.predict(tuning) - tuning_M) ** 2))
     found_N = ridge.forecast(1, first, last, *asked(grid))
     np.testing.assert_allclose(found_N, last_values(grid, "held_out") + best.predict(held_out), rtol=1e-3, atol=1e-4)
@@ -76,7 +77,38 @@ def test_what_leads_foretells_what_follows() -> None:
     assert error_N[count_N > 0].mean() < 0.8 * np.abs(change_N)[count_N > 0].mean()
 
 
-def test_no_held_out_stay_and_no_later_hour_is_fitted_on() -> None:
+def test_what_no_number_foretells_is_forecast_no_worse_than_by_the_mean_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    def noise(value_HV: np.ndarray) -> None:
+        value_HV[:] = np.random.default_rng(1).normal(size=value_HV.shape).cumsum(axis=0)
+
+    grid = grid_of(noise)
+    best = RidgeForecasts(grid, SPLITS, CONTEXT, seed=0).forecast(1, 1, 4, *asked(grid))
+    monkeypatch.setattr(ridge_forecasts, "_STRENGTHS", (float("inf"),))
+    mean_change = RidgeForecasts(grid, SPLITS, CONTEXT, seed=0).forecast(1, 1, 4, *asked(grid))
+    change_N, count_N = targets(grid, "held_out", 1, 4)
+    errors = [np.abs(found_N - last_values(grid, "held_out") - change_N)[count_N > 0].mean() for found_N in (best, mean_change)]
+    assert errors[0] < 1.1 * errors[1]
+    assert np.ptp(mean_change - last_values(grid, "held_out")) < 1e-9
+
+
+def test_of_many_hours_some_are_drawn_and_young_stays_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = grid_of()
+    monkeypatch.setattr(ridge_forecasts, "_MOST_ROWS", {"train": 40, "tuning": 10})
+    assert {split: len(row_N) for split, row_N in RidgeForecasts(grid, SPLITS, CONTEXT, seed=0)._row.items()} == {"train": 40, "tuning": 10}
+    young = RidgeForecasts(grid, SPLITS, HOURS + 5, seed=0)  # no stay is as old as that context
+    assert np.isfinite(young.forecast(1, 0, 1, *asked(grid))).all()
+
+
+def test_without_a_tuning_row_the_mean_change_is_forecast() -> None:
+    def never_in_tuning(value_HV: np.ndarray) -> None:
+        value_HV[np.repeat(SPLITS == "tuning", HOURS), 1] = np.nan
+
+    grid = grid_of(never_in_tuning)
+    found_N = RidgeForecasts(grid, SPLITS, CONTEXT, seed=0).forecast(1, 0, 1, *asked(grid))
+    assert np.ptp(found_N - last_values(grid, "held_out")) < 1e-9
+
+
+def test_no_held_out_stay_is_fitted_on() -> None:
     def other(value_HV: np.ndarray) -> None:
         value_HV[np.repeat(SPLITS == "held_out", HOURS)] += 5.0
 

@@ -71,7 +71,7 @@ def test_the_default_minus_the_published_recipe() -> None:
     assert "| drift at the horizon, points | - | - |" in table
     best = "-0.050† (-0.080 to -0.020), gru d"
     assert f"| mean AUROC, all tasks: default minus the best baseline | {best} | {best} |" in table
-    assert table[-1] == "| seeds | 0 | 0 |"
+    assert table[-1] == "| number of seeds | 1 | 1 |"
 
 
 def test_tables_take_the_place_of_those_before(tmp_path: Path) -> None:
