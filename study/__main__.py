@@ -19,7 +19,7 @@ from study.design import (
     Arm,
 )
 from study.jobs import run_jobs
-from study.runs import Result, measure, planned_jobs, stores_of
+from study.runs import Result, measure, missing_original, planned_jobs, stores_of
 from study.write_up import write_up
 
 
@@ -57,6 +57,11 @@ def main() -> None:
             "nothing is asked for: data sets whose names end in _validation, and candidates, go with --validation, larger arms with "
             f"--larger, and arms that are not main with seed {SEEDS[0]}"
         )
+    for folder in dict.fromkeys(missing_original(result.data) for result in results if not result.is_there()):
+        if folder is not None:
+            parser.error(
+                f"{folder} is missing: set CLINJEPA_DATA to the folder that holds {folder.name}, or name other data sets with --data"
+            )
     if given.workers > 1:
         missing = [result for result in results if not result.is_there()]
         for data in {result.data.name: result.data for result in missing}.values():

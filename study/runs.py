@@ -292,8 +292,19 @@ def stores_of(data: StudyData) -> list[TrajectoryStore]:
     return [_store(data, fold) for fold in range(data.folds)]
 
 
+def missing_original(data: StudyData) -> Path | None:
+    """The folder of the data set, where it is needed and not there."""
+    folder = _ORIGINAL / data.folder
+    return None if (_whole(data) / "dataset.json").is_file() or folder.is_dir() else folder
+
+
+def _whole(data: StudyData) -> Path:
+    """Where the whole store of a data set is."""
+    return Path("stores/study") / (data.source if data.revision == 1 else f"{data.source}_revision_{data.revision}")
+
+
 def _store(data: StudyData, fold: int) -> TrajectoryStore:
-    whole = Path("stores/study") / (data.source if data.revision == 1 else f"{data.source}_revision_{data.revision}")
+    whole = _whole(data)
     if not (whole / "dataset.json").is_file():
         extract(data.source, _ORIGINAL / data.folder, whole)
     store = TrajectoryStore(whole)

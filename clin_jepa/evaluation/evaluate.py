@@ -81,7 +81,7 @@ def evaluate(
             depend on the run: of several runs on one store, one needs them.
         decoders: Whether to decode forecasts into bedside variables.
         tuned_encoder: Whether to measure geometry and risk tasks with the encoder as it was before the curriculum too, where the run
-            began with one that was tuned on its own.
+            began with one that was tuned on its own. It encodes most of the store's texts once more.
 
     Returns:
         The report.

@@ -196,6 +196,18 @@ def test_the_next_token_control_learns_at_the_rate_of_next_token_tuning(result: 
     assert rates == {"published": "3e-5", "sft_encoder": "1e-3"}
 
 
+def test_data_that_are_not_there_are_named_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "_ORIGINAL", tmp_path / "nowhere")
+    monkeypatch.setattr(runs, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr("sys.argv", ["study", "--data", "cinc_2019"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert f"{tmp_path}/nowhere/cinc-challenge-2019 is missing: set CLINJEPA_DATA to the folder that holds" in capsys.readouterr().err
+
+
 def test_nothing_asked_for_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["study", "--validation", "--data", "cinc_2012"])
     with pytest.raises(SystemExit, match="2"):
