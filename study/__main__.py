@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from study.design import (
     CANDIDATES,
     DATA,
+    EVERY_ARM,
     LARGER_ARMS,
     MAIN_ARMS,
     OTHER_ARMS,
@@ -27,7 +28,7 @@ def main() -> None:
     """Train and measure what is missing, then write the tables of ``docs``."""
     parser = argparse.ArgumentParser(prog="python -m study", description=__doc__)
     names = [data.name for data in (*DATA, *VALIDATION)]
-    arms = list(dict.fromkeys(arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS, *CANDIDATES)))
+    arms = [arm.name for arm in EVERY_ARM]
     parser.add_argument("--validation", action="store_true", help="compare candidates for the default recipe, on validation stays")
     parser.add_argument("--data", nargs="*", default=names, choices=names, help="data sets")
     parser.add_argument("--arms", nargs="*", default=arms, choices=arms, help="arms")

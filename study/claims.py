@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from clin_jepa.atomic_file import write_atomically
-from study.design import LARGER_ARMS, MAIN_ARMS, OTHER_ARMS, RECOMMENDED, REFERENCE
+from study.design import EVERY_ARM, RECOMMENDED, REFERENCE
 from study.table_cells import FIRST_SEED, between, figure_named, form_of, marked, marked_difference, shown, table_head, table_row
 
 _BEGIN, _END = "<!-- made by make study: begin -->", "<!-- made by make study: end -->"
@@ -30,7 +30,6 @@ _SUMMARY = {
     _ALL_TASKS: "mean AUROC, all tasks",
 }
 _TRIVIAL = "prevalence"
-_ARMS = [arm.name for arm in (*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS)]
 
 
 def put_tables(page: Path, tables: str) -> None:
@@ -80,7 +79,7 @@ def claims_tables(by_data: Mapping[str, Mapping[str, Any]]) -> str:
             f"### {claim}\n",
             *table_head("arm", ["number of seeds", *(f"{_title(data, content)}: {name}" for data, content, _, name in columns)]),
         ]
-        for arm in [name for name in _ARMS if any(name in content["arms"] for content in by_data.values())]:
+        for arm in [each.name for each in EVERY_ARM if any(each.name in content["arms"] for content in by_data.values())]:
             seeds = ["-" if arm not in each["arms"] else str(len(each["arms"][arm]["seeds"])) for each in by_data.values()]
             lines.append(table_row(arm, [" / ".join(seeds), *(_arm_cell(content, arm, figure) for _, content, figure, _ in columns)]))
             if arm == REFERENCE.name and any(len(each["arms"][arm]["seeds"]) > 1 for each in by_data.values()):

@@ -91,6 +91,9 @@ CANDIDATES = (
     Arm("default_residual", DEFAULT, "residual"),
 )
 
+# Each once.
+EVERY_ARM = tuple(dict.fromkeys((*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS, *CANDIDATES)))
+
 SEEDS = (0, 1, 2)
 DRAWS = 500
 # To be raised when evaluation measures something else: trained runs stay, and are measured anew.

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from clin_jepa.atomic_file import replacing, write_atomically
 from clin_jepa.evaluation.arms import Draws, MeasuredRun, auroc_figures, displacement_figures, figures_of_run
-from clin_jepa.evaluation.risk_models import BACKBONE, BASELINES, REPORTED_PROBE, TUNED
+from clin_jepa.evaluation.risk_models import BACKBONE, CONTROLS, REPORTED_PROBE, TUNED
 from study.design import MEASUREMENT
 from study.folds import metrics_within_folds
 
 RESULTS = Path(__file__).parent / "results"
-# Of whose displacements there is a ratio too, by their column.
 RAW_NUMBERS = "raw numbers"
 TUNED_ENCODER = "encoder before the curriculum"
+# What the study calls the models that a backbone is held against.
+CONTROL_NAMES = {model: TUNED_ENCODER if model == TUNED else model for model in CONTROLS}
+# Of whose displacements there is a ratio too, by their column.
 UNTRAINED = {RAW_NUMBERS: "distance_raw", TUNED_ENCODER: "distance_tuned"}
 
 Floats = NDArray[np.float64]
@@ -122,7 +124,7 @@ def baseline_figures(predictions: Sequence[pl.DataFrame], displacements: pl.Data
     measured = {model for table in predictions for model in table["model"].unique()}
     found = {
         f"{called} / {name}": value_R
-        for model, called in {TUNED: TUNED_ENCODER, **{model: model for model in BASELINES}}.items()
+        for model, called in CONTROL_NAMES.items()
         if model in measured
         for name, value_R in risk_figures(predictions, model, draws).items()
     }

@@ -11,24 +11,13 @@ from numpy.typing import NDArray
 from clin_jepa.atomic_file import write_atomically
 from clin_jepa.evaluation.arms import arms_report, figure_report, mean_over_seeds
 from clin_jepa.evaluation.bootstrap import interval
-from clin_jepa.evaluation.risk_models import BASELINES
 from clin_jepa.evaluation.weighted import number_or_none
 from data_pipelines.labels import TASKS
 from study.claims import claims_tables, default_table, put_tables
-from study.design import (
-    CANDIDATES,
-    DATA,
-    LARGER_ARMS,
-    MAIN_ARMS,
-    OTHER_ARMS,
-    REFERENCE,
-    SEEDS,
-    VALIDATION,
-    StudyData,
-)
+from study.design import DATA, EVERY_ARM, REFERENCE, SEEDS, VALIDATION, StudyData
 from study.design_digest import design_of_result
 from study.forest_plot import draw_forest
-from study.results import RAW_NUMBERS, RESULTS, TUNED_ENCODER, failures, is_current, read_about, read_figures
+from study.results import CONTROL_NAMES, RAW_NUMBERS, RESULTS, failures, is_current, read_about, read_figures
 from study.table_cells import FIRST_SEED, between, difference_cell, marked_difference, shown, table_head, table_row, value_cell
 
 PAGE = Path(__file__).parent.parent / "docs" / "study_tables.md"
@@ -104,7 +93,7 @@ def minus_best_baseline(
     found: dict[str, dict[str, dict[str, Any]]] = {arm: {} for arm in by_arm}
     for arm, of_seeds in by_arm.items():
         for figure, value_R in mean_over_seeds(list(of_seeds.values())).items():
-            models = (TUNED_ENCODER, *BASELINES) if figure.startswith("mean auroc") else (RAW_NUMBERS,) if "displacement" in figure else ()
+            models = CONTROL_NAMES.values() if figure.startswith("mean auroc") else (RAW_NUMBERS,) if "displacement" in figure else ()
             of_models = {model: baselines[f"{model} / {figure}"] for model in models if f"{model} / {figure}" in baselines}
             if of_models:
                 best = max(of_models, key=lambda model: of_models[model][0])
@@ -124,7 +113,7 @@ def _files(data: StudyData) -> tuple[dict[str, dict[int, Path]], bool]:
     folder = RESULTS / data.name
     earlier: dict[str, dict[int, Path]] = {}
     current: dict[str, dict[int, Path]] = {}
-    for arm in dict.fromkeys((*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS, *CANDIDATES)):
+    for arm in EVERY_ARM:
         for path in sorted(folder.glob(f"{arm.name}_seed*.npz")):
             seed = int(path.stem.rpartition("_seed")[2])
             (current if is_current(path, design_of_result(data, arm, seed)) else earlier).setdefault(arm.name, {})[seed] = path

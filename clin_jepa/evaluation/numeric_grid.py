@@ -119,9 +119,8 @@ def last_known(grid: NumericGrid, column: int, row_N: NDArray[np.int64], otherwi
         row_N: Rows of the hours.
         otherwise: The value before the first measurement.
     """
-    newest_N = newest_measurement(replace(grid, variables=grid.variables[column : column + 1], value_HV=grid.value_HV[:, [column]]))[
-        row_N, 0
-    ]
+    of_variable = replace(grid, variables=grid.variables[column : column + 1], value_HV=grid.value_HV[:, [column]])
+    newest_N = newest_measurement(of_variable)[row_N, 0]
     return np.where(newest_N >= 0, grid.value_HV[newest_N, column], otherwise).astype(np.float64)
 
 
