@@ -140,17 +140,17 @@ def decoded_report(
     decoded = replace(grid, variables=tuple(grid.variables[column] for column in columns), value_HV=grid.value_HV[:, columns])
     ridge = RidgeForecasts(decoded, data.store.stays["split"].to_numpy().astype(str), windows.context_hours, seed)
     end_N = windows.start_N.astype(np.int64) + windows.context_hours - 1
-    summary_NC = summaries(decoded, of_split.stay_rows[windows.stay_index_N], end_N)
+    prepared_NC = ridge.prepared(summaries(decoded, of_split.stay_rows[windows.stay_index_N], end_N))
     hours = report_hours(HORIZONS, windows.horizon_hours)
     stays, stay_N = np.unique(windows.stay_index_N, return_inverse=True)
     weight_RN = np.concatenate([np.ones((1, len(stay_N))), drawn_times(len(stays), draws, seed).numpy()[:, stay_N]])
     for place, column in enumerate(tqdm(columns, desc="decoded forecasts", unit="variable")):
-        figures = []
+        figures, of_variable = [], ridge.of_variable(place)
         for first, last in zip([0, *hours[:-1]], hours, strict=True):
             truth_M, forecast_M, from_truth_M = (
                 table_VNH[place, :, first:last].flatten() for table_VNH in (truth_VNH, forecast_VNH, from_truth_VNH)
             )
-            ridge_N = ridge.forecast(place, first, last, summary_NC, copied_VN[place])
+            ridge_N = of_variable.forecast(first, last, prepared_NC, copied_VN[place])
             copied_M, ridge_M = copied_VN[place].repeat(last - first), ridge_N.repeat(last - first)
             values = {"mae": forecast_M, "mae_true_latent": from_truth_M, "mae_last_value": copied_M, "mae_ridge": ridge_M}
             figures.append(_figures(truth_M, values, np.arange(len(windows)).repeat(last - first), weight_RN))

@@ -2,6 +2,9 @@
 
 # Shapes: H hours of all stays, S stays, N rows, C columns.
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,55 +39,99 @@ class RidgeForecasts:
         self._row = {split: _drawn_rows(grid, split_S == split, context_hours, most, random) for split, most in _MOST_ROWS.items()}
         columns = {split: summaries(grid, *_places(grid, row_N)) for split, row_N in self._row.items()}
         self._columns = StandardColumns(columns["train"])
-        self._prepared = {split: self._columns.prepared(column_NC).astype(np.float64) for split, column_NC in columns.items()}
+        self._prepared = {split: self.prepared(column_NC) for split, column_NC in columns.items()}
         self._is_train_H = np.repeat(split_S == "train", np.diff(grid.first_S))
         # Last row of each row's stay.
         self._end_H = np.repeat(grid.first_S[1:], np.diff(grid.first_S)) - 1
 
-    def forecast(self, column: int, first: int, last: int, summary_NC: NDArray[np.float32], last_N: Floats) -> Floats:
+    def prepared(self, summary_NC: NDArray[np.float32]) -> Floats:
+        """What a forecast reads, of `summaries` at the last hours of the contexts."""
+        return self._columns.prepared(summary_NC).astype(np.float64)
+
+    def of_variable(self, column: int) -> "VariableForecasts":
+        """Forecasts of one variable, by its column of the grid."""
+        value_H = self.grid.value_HV[:, column].astype(np.float64)
+        known_H = np.isfinite(value_H)
+        otherwise = float(value_H[known_H & self._is_train_H].mean())
+        summed_H, counted_H = (np.concatenate([[0.0], np.cumsum(table_H)]) for table_H in (np.where(known_H, value_H, 0.0), known_H))
+        rows = {
+            split: _Rows(row_N, self._end_H[row_N], last_known(self.grid, column, row_N, otherwise), self._prepared[split])
+            for split, row_N in self._row.items()
+        }
+        return VariableForecasts(rows, summed_H, counted_H)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a split that a variable is fitted or chosen on.
+
+    Args:
+        row_N: Each row's hour.
+        end_N: Last hour of its stay.
+        last_N: The variable's last known value there.
+        prepared_NC: What a forecast reads there.
+    """
+
+    row_N: NDArray[np.int64]
+    end_N: NDArray[np.int64]
+    last_N: Floats
+    prepared_NC: Floats
+
+
+@dataclass(frozen=True)
+class VariableForecasts:
+    """Forecasts of one variable; from `RidgeForecasts.of_variable`.
+
+    Args:
+        rows: By split.
+        summed_H: Sum of its measurements before each hour of the store, ``[H + 1]``.
+        counted_H: Their number.
+    """
+
+    rows: Mapping[str, _Rows]
+    summed_H: Floats
+    counted_H: Floats
+
+    def forecast(self, first: int, last: int, prepared_NC: Floats, last_N: Floats) -> Floats:
         """The variable's mean over some hours ahead.
 
         Args:
-            column: Of the grid.
             first: Hours ahead that are left out.
             last: Hours ahead up to which it is forecast.
-            summary_NC: `summaries` at the last hours of the contexts.
-            last_N: The last known values there.
+            prepared_NC: From `RidgeForecasts.prepared`.
+            last_N: The last known values at the last hours of the contexts.
 
         Returns:
             ``[N]``, in the variable's unit; NaN where no training hour has it so far ahead.
         """
-        target_N, count_N = self._targets("train", column, first, last)
+        target_N, count_N = self._targets("train", first, last)
         if not count_N.any():
             return np.full(len(last_N), np.nan)
+        train_NC, tuning_MC = self.rows["train"].prepared_NC, self.rows["tuning"].prepared_NC
         weight_N = count_N / count_N.sum()
-        mean, mean_C = float(weight_N @ target_N), weight_N @ self._prepared["train"]
-        off_NC = self._prepared["train"] - mean_C
+        mean, mean_C = float(weight_N @ target_N), weight_N @ train_NC
+        off_NC = train_NC - mean_C
         weighted_NC = off_NC * weight_N[:, None]
         gram_CC, product_C = weighted_NC.T @ off_NC, weighted_NC.T @ (target_N - mean)
-        tuning_M, tuning_count_M = self._targets("tuning", column, first, last)
+        tuning_M, tuning_count_M = self._targets("tuning", first, last)
         fitted: list[tuple[float, float, Floats]] = []
         for strength in _STRENGTHS:
             coefficient_C = np.zeros_like(product_C)
             if np.isfinite(strength):
                 coefficient_C = np.linalg.solve(gram_CC + strength * np.eye(len(gram_CC)), product_C)
-            error_M = mean + (self._prepared["tuning"] - mean_C) @ coefficient_C - tuning_M
+            error_M = mean + (tuning_MC - mean_C) @ coefficient_C - tuning_M
             # The strongest where no tuning row has the variable.
             fitted.append((float(tuning_count_M @ error_M**2), -strength, coefficient_C))
         _, _, best_C = min(fitted, key=lambda entry: entry[:2])
-        forecast_N: Floats = last_N + mean + (self._columns.prepared(summary_NC) - mean_C) @ best_C
+        forecast_N: Floats = last_N + mean + (prepared_NC - mean_C) @ best_C
         return forecast_N
 
-    def _targets(self, split: str, column: int, first: int, last: int) -> tuple[Floats, Floats]:
+    def _targets(self, split: str, first: int, last: int) -> tuple[Floats, Floats]:
         """Mean of what was measured in the hours ahead, minus the last known value, and how many hours that is; ``[N]`` each."""
-        value_H = self.grid.value_HV[:, column].astype(np.float64)
-        known_H = np.isfinite(value_H)
-        summed_H, counted_H = (np.concatenate([[0.0], np.cumsum(table_H)]) for table_H in (np.where(known_H, value_H, 0.0), known_H))
-        row_N = self._row[split]
-        begin_N, end_N = (np.minimum(row_N + ahead, self._end_H[row_N]) + 1 for ahead in (first, last))
-        count_N = counted_H[end_N] - counted_H[begin_N]
-        last_N = last_known(self.grid, column, row_N, otherwise=float(value_H[known_H & self._is_train_H].mean()))
-        return (summed_H[end_N] - summed_H[begin_N]) / np.maximum(count_N, 1) - last_N, count_N
+        rows = self.rows[split]
+        begin_N, end_N = (np.minimum(rows.row_N + ahead, rows.end_N) + 1 for ahead in (first, last))
+        count_N = self.counted_H[end_N] - self.counted_H[begin_N]
+        return (self.summed_H[end_N] - self.summed_H[begin_N]) / np.maximum(count_N, 1) - rows.last_N, count_N
 
 
 def _drawn_rows(

@@ -12,7 +12,7 @@ from clin_jepa.data.windows import Windowing
 from clin_jepa.evaluation import decoded_forecasts
 from clin_jepa.evaluation.decoded_forecasts import FIGURES, VARIABLES, _figures, decoded_report, fit_decoder
 from clin_jepa.evaluation.numeric_grid import last_known, read_grid, summaries
-from clin_jepa.evaluation.ridge_forecasts import RidgeForecasts
+from clin_jepa.evaluation.ridge_forecasts import RidgeForecasts, VariableForecasts
 from clin_jepa.evaluation.rollout_errors import split_hours
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.windows import choose_windows
@@ -109,11 +109,12 @@ def test_ridge_regression_reads_the_hours_before_those_that_it_forecasts(opened:
     windows = choose_windows(split_hours(data, "held_out").n_hours, context_hours=8, horizon_hours=8, minimum=1)
     read: list[tuple[int, int, np.ndarray, np.ndarray]] = []
 
-    def forecast(ridge: RidgeForecasts, column: int, first: int, last: int, summary_NC: np.ndarray, last_N: np.ndarray) -> np.ndarray:
+    def forecast(of_variable: VariableForecasts, first: int, last: int, summary_NC: np.ndarray, last_N: np.ndarray) -> np.ndarray:
         read.append((first, last, summary_NC, last_N))
         return last_N + last  # off by so much in the hour that lies so far ahead
 
-    monkeypatch.setattr(RidgeForecasts, "forecast", forecast)
+    monkeypatch.setattr(RidgeForecasts, "prepared", lambda ridge, summary_NC: summary_NC)
+    monkeypatch.setattr(VariableForecasts, "forecast", forecast)
     report = decoded_report(module, data, latents, grid, "held_out", windows, batch_size=2, draws=10, seed=0)
 
     assert [span[:2] for span in read] == [(0, 1), (1, 6), (6, 8)]

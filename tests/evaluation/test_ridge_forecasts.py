@@ -50,9 +50,9 @@ def last_values(grid: NumericGrid, split: str) -> np.ndarray:
     return np.array([value_M[-1] if len(value_M) else otherwise for value_M in known])
 
 
-def asked(grid: NumericGrid) -> tuple[np.ndarray, np.ndarray]:
-    """What a forecast of the held-out stays reads."""
-    return summaries(grid, *places("held_out")), last_values(grid, "held_out")
+def forecast(ridge: RidgeForecasts, first: int, last: int, grid: NumericGrid) -> np.ndarray:
+    """The follower's forecast for the held-out stays of a grid."""
+    return ridge.of_variable(1).forecast(first, last, ridge.prepared(summaries(grid, *places("held_out"))), last_values(grid, "held_out"))
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 1), (1, 4)])
@@ -65,13 +65,13 @@ def test_coefficients_are_those_of_scikit_learn(first: int, last: int) -> None:
     strengths = [strength * count_N.sum() for strength in ridge_forecasts._STRENGTHS if np.isfinite(strength)]
     models = [Ridge(alpha=strength).fit(given, target_N, sample_weight=count_N) for strength in strengths]
     best = min(models, key=lambda model: float(tuning_count_M @ (model.predict(tuning) - tuning_M) ** 2))
-    found_N = ridge.forecast(1, first, last, *asked(grid))
+    found_N = forecast(ridge, first, last, grid)
     np.testing.assert_allclose(found_N, last_values(grid, "held_out") + best.predict(held_out), rtol=1e-3, atol=1e-4)
 
 
 def test_what_leads_foretells_what_follows() -> None:
     grid = grid_of()
-    found_N = RidgeForecasts(grid, SPLITS, CONTEXT, seed=0).forecast(1, 0, 1, *asked(grid))
+    found_N = forecast(RidgeForecasts(grid, SPLITS, CONTEXT, seed=0), 0, 1, grid)
     change_N, count_N = targets(grid, "held_out", 0, 1)
     error_N = np.abs(found_N - last_values(grid, "held_out") - change_N)
     assert error_N[count_N > 0].mean() < 0.8 * np.abs(change_N)[count_N > 0].mean()
@@ -82,9 +82,9 @@ def test_what_no_number_foretells_is_forecast_no_worse_than_by_the_mean_change(m
         value_HV[:] = np.random.default_rng(1).normal(size=value_HV.shape).cumsum(axis=0)
 
     grid = grid_of(noise)
-    best = RidgeForecasts(grid, SPLITS, CONTEXT, seed=0).forecast(1, 1, 4, *asked(grid))
+    best = forecast(RidgeForecasts(grid, SPLITS, CONTEXT, seed=0), 1, 4, grid)
     monkeypatch.setattr(ridge_forecasts, "_STRENGTHS", (float("inf"),))
-    mean_change = RidgeForecasts(grid, SPLITS, CONTEXT, seed=0).forecast(1, 1, 4, *asked(grid))
+    mean_change = forecast(RidgeForecasts(grid, SPLITS, CONTEXT, seed=0), 1, 4, grid)
     change_N, count_N = targets(grid, "held_out", 1, 4)
     errors = [np.abs(found_N - last_values(grid, "held_out") - change_N)[count_N > 0].mean() for found_N in (best, mean_change)]
     assert errors[0] < 1.1 * errors[1]
@@ -96,7 +96,7 @@ def test_of_many_hours_some_are_drawn_and_young_stays_do(monkeypatch: pytest.Mon
     monkeypatch.setattr(ridge_forecasts, "_MOST_ROWS", {"train": 40, "tuning": 10})
     assert {split: len(row_N) for split, row_N in RidgeForecasts(grid, SPLITS, CONTEXT, seed=0)._row.items()} == {"train": 40, "tuning": 10}
     young = RidgeForecasts(grid, SPLITS, HOURS + 5, seed=0)  # no stay is as old as that context
-    assert np.isfinite(young.forecast(1, 0, 1, *asked(grid))).all()
+    assert np.isfinite(forecast(young, 0, 1, grid)).all()
 
 
 def test_without_a_tuning_row_the_mean_change_is_forecast() -> None:
@@ -104,7 +104,7 @@ def test_without_a_tuning_row_the_mean_change_is_forecast() -> None:
         value_HV[np.repeat(SPLITS == "tuning", HOURS), 1] = np.nan
 
     grid = grid_of(never_in_tuning)
-    found_N = RidgeForecasts(grid, SPLITS, CONTEXT, seed=0).forecast(1, 0, 1, *asked(grid))
+    found_N = forecast(RidgeForecasts(grid, SPLITS, CONTEXT, seed=0), 0, 1, grid)
     assert np.ptp(found_N - last_values(grid, "held_out")) < 1e-9
 
 
@@ -112,11 +112,10 @@ def test_no_held_out_stay_is_fitted_on() -> None:
     def other(value_HV: np.ndarray) -> None:
         value_HV[np.repeat(SPLITS == "held_out", HOURS)] += 5.0
 
-    given = asked(grid_of())
-    plain, changed = (RidgeForecasts(grid, SPLITS, CONTEXT, seed=0).forecast(1, 1, 4, *given) for grid in (grid_of(), grid_of(other)))
+    plain, changed = (forecast(RidgeForecasts(grid, SPLITS, CONTEXT, seed=0), 1, 4, grid_of()) for grid in (grid_of(), grid_of(other)))
     np.testing.assert_array_equal(plain, changed)
 
 
 def test_a_variable_that_is_never_measured_so_far_ahead_has_no_forecast() -> None:
     ridge = RidgeForecasts(grid_of(), SPLITS, CONTEXT, seed=0)
-    assert np.isnan(ridge.forecast(1, HOURS, HOURS + 4, *asked(grid_of()))).all()
+    assert np.isnan(forecast(ridge, HOURS, HOURS + 4, grid_of())).all()
