@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clin_jepa.atomic_file import replacing, write_atomically
 from clin_jepa.evaluation.arms import Draws, MeasuredRun, auroc_figures, displacement_figures, figures_of_run
 from clin_jepa.evaluation.risk_models import BACKBONE, CONTROLS, REPORTED_PROBE, TUNED
-from study.design import MEASUREMENT
+from study.design import BASELINE_MEASUREMENT, MEASUREMENT
 from study.folds import metrics_within_folds
 
 RESULTS = Path(__file__).parent / "results"
@@ -58,8 +58,12 @@ def read_about(path: Path) -> dict[str, Any]:
 
 def is_current(path: Path, design: str) -> bool:
     """Whether there are figures of a design, measured as today."""
-    about = read_about(path)
-    return (about.get("design"), about.get("measurement", 1)) == (design, MEASUREMENT)
+    return _is_of(path, design, MEASUREMENT)
+
+
+def are_current_baselines(path: Path, design: str) -> bool:
+    """The same of the baselines' figures, which are measured with a run of that design."""
+    return _is_of(path, design, BASELINE_MEASUREMENT)
 
 
 def save_failure(path: Path, reason: str, about: Mapping[str, Any]) -> None:
@@ -132,6 +136,11 @@ def baseline_figures(predictions: Sequence[pl.DataFrame], displacements: pl.Data
         known = displacements.drop_nulls(column)
         found |= {f"{model} / {name}": value_R for name, value_R in displacement_figures(known, draws, column).items()}
     return found
+
+
+def _is_of(path: Path, design: str, measurement: int) -> bool:
+    about = read_about(path)
+    return (about.get("design"), about.get("measurement", 1)) == (design, measurement)
 
 
 def _failure(path: Path) -> Path:

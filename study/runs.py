@@ -28,6 +28,7 @@ from clin_jepa.evaluation.compare import measured_run
 from clin_jepa.evaluation.predictions_file import read_predictions
 from data_pipelines.extract import extract
 from study.design import (
+    BASELINE_MEASUREMENT,
     DRAWS,
     ENCODER,
     MAIN_ARMS,
@@ -45,6 +46,7 @@ from study.folds import pooled
 from study.jobs import Job
 from study.results import (
     RESULTS,
+    are_current_baselines,
     baseline_figures,
     counts_by_task,
     figures_of_folds,
@@ -99,7 +101,7 @@ class Result:
 
     def is_there(self) -> bool:
         """Whether there are figures of this design."""
-        return all(is_current(path, self.design) for path in ([self.file, self.baselines] if self.with_baselines else [self.file]))
+        return is_current(self.file, self.design) and (not self.with_baselines or are_current_baselines(self.baselines, self.design))
 
 
 def planned_jobs(results: Sequence[Result]) -> list[Job]:
@@ -122,15 +124,15 @@ def measure(result: Result) -> bool:
     """Train and evaluate an arm where that was not done yet; whether there are figures of it then. Others go on where one fails."""
     if result.is_there():
         return True
-    began, about = time.monotonic(), {"design": result.design, "measurement": MEASUREMENT}
+    began, design = time.monotonic(), {"design": result.design}
     try:
         runs = [_evaluated(result, fold) for fold in range(result.data.folds)]
     except _CommandError as error:
-        save_failure(result.file, str(error), {**about, **_origin(result)})
+        save_failure(result.file, str(error), {**design, **_origin(result)})
         print(f"{result.data.name}: {result.arm.name}, seed {result.seed} failed: {error}", flush=True)
         return False
     with np.errstate(all="ignore"):
-        _save(result, runs, {**about, **_joined(runs)})
+        _save(result, runs, {**design, **_joined(runs)})
     print(f"{result.data.name}: {result.arm.name}, seed {result.seed}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
     return True
 
@@ -141,9 +143,10 @@ def _save(result: Result, runs: Sequence[Path], about: Mapping[str, Any]) -> Non
     draws = draw_subjects(_store(result.data, 0).stays, DRAWS, seed=0)
     predictions = [read_predictions(run / "evaluation" / "predictions.parquet") for run in runs]
     figures = figures_of_folds(measured, predictions, draws)
-    save_figures(result.file, figures, {**about, "counts": counts_by_task(measured.predictions)})
+    save_figures(result.file, figures, {**about, "measurement": MEASUREMENT, "counts": counts_by_task(measured.predictions)})
     if result.with_baselines:
-        save_figures(result.baselines, baseline_figures(predictions, measured.displacements, draws), about)
+        of_baselines = baseline_figures(predictions, measured.displacements, draws)
+        save_figures(result.baselines, of_baselines, {**about, "measurement": BASELINE_MEASUREMENT})
 
 
 def _origin(result: Result) -> dict[str, str]:
@@ -201,7 +204,8 @@ def _train_and_measure(result: Result, fold: int, store: TrajectoryStore, run: P
     options += ["--minimum_windows", 1] if data.folds > 1 else []
     # What no table of the study shows is not measured again for each arm.
     options += [] if result.with_baselines else ["--baselines", "none", "--decoders", "false", "--tuned_encoder", "false"]
-    signature = " ".join(map(str, [design, MEASUREMENT, *options]))
+    versions = [MEASUREMENT, BASELINE_MEASUREMENT] if result.with_baselines else [MEASUREMENT]
+    signature = " ".join(map(str, [design, *versions, *options]))
     if not _is_of(measured, signature):
         device = "cuda" if result.accelerator == "gpu" else "cpu"
         _run(_log(run), "evaluate", "--run", run, "--store", store.path, "--device", device, *options)

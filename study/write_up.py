@@ -17,7 +17,7 @@ from study.claims import claims_tables, default_table, put_tables
 from study.design import DATA, EVERY_ARM, REFERENCE, SEEDS, VALIDATION, StudyData
 from study.design_digest import design_of_result
 from study.forest_plot import draw_forest
-from study.results import CONTROL_NAMES, RAW_NUMBERS, RESULTS, failures, is_current, read_about, read_figures
+from study.results import CONTROL_NAMES, RAW_NUMBERS, RESULTS, are_current_baselines, failures, is_current, read_about, read_figures
 from study.table_cells import FIRST_SEED, between, difference_cell, marked_difference, shown, table_head, table_row, value_cell
 
 PAGE = Path(__file__).parent.parent / "docs" / "study_tables.md"
@@ -105,7 +105,8 @@ def minus_best_baseline(
 def _baselines(folder: Path, data: StudyData, of_today: bool) -> dict[str, Floats]:
     """Figures of the baselines, where they were measured with those of the arms."""
     path = folder / "baselines.npz"
-    return read_figures(path) if path.is_file() and is_current(path, design_of_result(data, REFERENCE, SEEDS[0])) == of_today else {}
+    current = are_current_baselines(path, design_of_result(data, REFERENCE, SEEDS[0]))
+    return read_figures(path) if path.is_file() and current == of_today else {}
 
 
 def _files(data: StudyData) -> tuple[dict[str, dict[int, Path]], bool]:

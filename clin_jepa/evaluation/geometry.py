@@ -87,7 +87,8 @@ def measure_geometry(
     moved_N = distance(first_ND, last_ND)
     tuned_N, why_not = _of_the_tuned_encoder(opened, latents, row_NT) if with_tuned_encoder else (None, "not asked for")
     is_train_S = (data.store.stays["split"] == "train").to_numpy()
-    raw_N = displacement(standardised(grid, newest_measurement(grid), is_train_S)[row_NT])
+    numbers = grid.numbers
+    raw_N = displacement(standardised(numbers, newest_measurement(numbers), is_train_S)[row_NT])
 
     columns = {
         "stay_id": data.store.stays["stay_id"].to_numpy()[cohorts.stay_N],

@@ -1,4 +1,4 @@
-"""The numbers of a store as one table an hour, for models that do not read text."""
+"""What a store tells of each hour as one table of numbers, for models that do not read text."""
 
 # Shapes: H hours of all stays, V variables, N rows, W hours of a summary, C columns.
 
@@ -13,6 +13,8 @@ from clin_jepa.data.trajectory_store import TrajectoryStore
 
 # A variable is a column where this share of the training stays has it.
 _SHARE_OF_STAYS = 0.02
+# What an action text tells without a number: a name, a colon, and what no number begins with.
+_WITHOUT_NUMBER = "[^;|]+: [^-0-9;|][^;|]*"
 SUMMARIES = ("mean", "last", "min", "max", "std", "trend")
 SUMMARY_HOURS = 24
 
@@ -21,19 +23,28 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class NumericGrid:
-    """The last value of each variable in each hour.
+    """The last value of each variable in each hour, and which treatments without a number were given.
 
     Args:
         variables: Names of the columns; which ones is decided by the training split alone.
         value_HV: Values, ``[H, V]`` float32; NaN where nothing was recorded. Stays lie in the order of the store's table of stays.
         first_S: Row of each stay's first hour, ``[S + 1]`` int64.
         static_SC: Age in years and whether male, ``[S, 2]`` float32; NaN where unknown.
+        treatments: How many of the columns, the last ones, are treatments that have no number, such as ``invasive ventilation: ongoing``:
+            1 in the hours whose text tells them, 0 in all others.
     """
 
     variables: tuple[str, ...]
     value_HV: Floats
     first_S: NDArray[np.int64]
     static_SC: Floats
+    treatments: int = 0
+
+    @property
+    def numbers(self) -> "NumericGrid":
+        """The same without treatments that have no number; a view."""
+        count = len(self.variables) - self.treatments
+        return replace(self, variables=self.variables[:count], value_HV=self.value_HV[:, :count], treatments=0)
 
     def stay(self, row: int) -> Floats:
         """Values of one stay, ``[T, V]``."""
@@ -41,43 +52,59 @@ class NumericGrid:
 
 
 def read_grid(store: TrajectoryStore) -> NumericGrid:
-    """The numbers of all stays of a store.
+    """The numbers of all stays of a store, and the treatments without one that its texts tell.
 
     Args:
         store: The store.
 
     Raises:
-        InputError: If a value is of an hour that its stay does not have.
+        InputError: If a value or a text is of an hour that its stay does not have.
     """
     stays = store.stays.with_row_index("stay")
     n_hours = stays["n_hours"].to_numpy().astype(np.int64)
     first_S = np.concatenate([[0], np.cumsum(n_hours)])
-    train = stays.filter(pl.col("split") == "train")["stay_id"]
-    counted = (
-        store.scan_values()
-        .filter(pl.col("stay_id").is_in(train.implode()))
-        .group_by("variable")
-        .agg(pl.col("stay_id").n_unique().alias("stays"))
-        .filter(pl.col("stays") >= max(_SHARE_OF_STAYS * len(train), 1))
-        .collect()
+    values = store.scan_values().select("stay_id", "hour", "variable", "last")
+    given = (
+        store.scan_hours()
+        .select("stay_id", "hour", pl.col("action_text").str.extract_all(_WITHOUT_NUMBER).alias("variable"))
+        .explode("variable")
+        .drop_nulls("variable")
+        .with_columns(pl.col("variable").str.strip_chars())
     )
-    variables = tuple(sorted(counted["variable"]))
-    columns = pl.DataFrame({"variable": variables, "column": np.arange(len(variables))}, schema={"variable": pl.String, "column": pl.Int64})
-    placed = (
-        store.scan_values()
-        .select("stay_id", "hour", "variable", "last")
-        .join(columns.lazy(), on="variable")
-        .join(stays.lazy().select("stay_id", "stay"), on="stay_id")
-        .collect()
-    )
-    value_HV = np.full((int(first_S[-1]), len(variables)), np.nan, dtype=np.float32)
-    stay_N, hour_N = (placed[name].to_numpy().astype(np.int64) for name in ("stay", "hour"))
-    store.check_hours("values", stay_N, hour_N)
-    value_HV[first_S[stay_N] + hour_N, placed["column"].to_numpy()] = placed["last"].to_numpy()
+    measured, treatments = _common(values, stays), _common(given, stays)
+    value_HV = np.full((int(first_S[-1]), len(measured) + len(treatments)), np.nan, dtype=np.float32)
+    value_HV[:, len(measured) :] = 0
+    row_N, column_N, last_N = _placed(values, "values", measured, stays, first_S, store)
+    value_HV[row_N, column_N] = last_N
+    row_N, column_N, given_N = _placed(given.with_columns(pl.lit(1.0).alias("last")), "hours", treatments, stays, first_S, store)
+    value_HV[row_N, len(measured) + column_N] = given_N
     sex = stays["sex"].str.to_lowercase()
     male = np.where(sex.is_null(), np.nan, sex.is_in(["m", "male"]).fill_null(False).to_numpy())
     static_SC = np.stack([stays["age"].cast(pl.Float32).fill_null(float("nan")).to_numpy(), male.astype(np.float32)], axis=1)
-    return NumericGrid(variables, value_HV, first_S, static_SC.astype(np.float32))
+    return NumericGrid((*measured, *treatments), value_HV, first_S, static_SC.astype(np.float32), len(treatments))
+
+
+def _common(recorded: pl.LazyFrame, stays: pl.DataFrame) -> list[str]:
+    """Names of the variables that enough of the training stays have, sorted."""
+    train = stays.filter(pl.col("split") == "train")["stay_id"]
+    counted = (
+        recorded.filter(pl.col("stay_id").is_in(train.implode()))
+        .group_by("variable")
+        .agg(pl.col("stay_id").n_unique().alias("stays"))
+        .filter(pl.col("stays") >= max(_SHARE_OF_STAYS * len(train), 1))
+    )
+    return sorted(counted.collect()["variable"])
+
+
+def _placed(
+    recorded: pl.LazyFrame, folder: str, variables: list[str], stays: pl.DataFrame, first_S: NDArray[np.int64], store: TrajectoryStore
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    """Row, column and value of what is recorded of some variables."""
+    columns = pl.LazyFrame({"variable": variables, "column": np.arange(len(variables))}, schema={"variable": pl.String, "column": pl.Int64})
+    table = recorded.join(columns, on="variable").join(stays.lazy().select("stay_id", "stay"), on="stay_id").collect()
+    stay_N, hour_N = (table[name].to_numpy().astype(np.int64) for name in ("stay", "hour"))
+    store.check_hours(folder, stay_N, hour_N)
+    return first_S[stay_N] + hour_N, table["column"].to_numpy(), table["last"].to_numpy()
 
 
 def standardised(grid: NumericGrid, newest_HV: NDArray[np.int32], is_train_S: NDArray[np.bool_]) -> Floats:

@@ -33,7 +33,7 @@ from clin_jepa.evaluation.tuned_encoder import encoder_as_tuned
 from clin_jepa.evaluation.weighted import number_or_none
 
 # Raised when scores of an earlier version would differ.
-_VERSION = 3
+_VERSION = 4
 
 # Of an hourly task of a large hospital, which has millions; features of all of them would not fit into memory.
 _MOST_TRAINING_ROWS = 200_000

@@ -11,7 +11,19 @@ import pytest
 
 from study import results, runs
 from study.__main__ import main, planned_runs
-from study.design import CANDIDATES, DATA, LARGER_ARMS, MAIN_ARMS, MEASUREMENT, OTHER_ARMS, RECOMMENDED, REFERENCE, SEEDS, Arm
+from study.design import (
+    BASELINE_MEASUREMENT,
+    CANDIDATES,
+    DATA,
+    LARGER_ARMS,
+    MAIN_ARMS,
+    MEASUREMENT,
+    OTHER_ARMS,
+    RECOMMENDED,
+    REFERENCE,
+    SEEDS,
+    Arm,
+)
 from study.results import failures, save_figures
 from study.runs import Result, drop_checkpoints, measure, planned_jobs
 
@@ -92,6 +104,11 @@ def test_figures_are_there_while_design_and_measurement_are_the_same(tmp_path: P
     assert not result.is_there()
     save_figures(result.file, figures, {"design": result.design, "measurement": MEASUREMENT})
     assert result.is_there()
+    with_baselines = replace(result, with_baselines=True)
+    save_figures(result.baselines, figures, {"design": result.design, "measurement": BASELINE_MEASUREMENT - 1})
+    assert not with_baselines.is_there()
+    save_figures(result.baselines, figures, {"design": result.design, "measurement": BASELINE_MEASUREMENT})
+    assert with_baselines.is_there()
     monkeypatch.setattr(results, "MEASUREMENT", MEASUREMENT + 1)
     assert not result.is_there()
 
