@@ -30,6 +30,7 @@ NO_ACTION_SENTENCE = "no interventions recorded"
 
 _STAY_COLUMNS = ("stay_id", "subject_id", "split", "n_hours", "static_text")
 _HOUR_COLUMNS = ("stay_id", "hour", "state_text", "action_text")
+_VALUE_COLUMNS = ("stay_id", "hour", "variable", "mean", "last", "min", "max", "n")
 
 
 class TrajectoryStore:
@@ -84,13 +85,22 @@ class TrajectoryStore:
             raise InputError(f"{self.path / 'stays.parquet'} has no row: the cohort of this store is empty")
         return stays.sort("stay_id")
 
+    @cached_property
+    def first_row_S(self) -> NDArray[np.int64]:
+        """Where each stay's hours begin among the hours of all stays, in the order of `stays`, and how many there are, ``[S + 1]``."""
+        return np.concatenate([[0], np.cumsum(self.stays["n_hours"].to_numpy().astype(np.int64))])
+
     def scan_hours(self) -> pl.LazyFrame:
         """The hourly texts of all stays, lazily; each file holds whole stays, sorted by ``stay_id`` and ``hour``.
 
         Raises:
             InputError: If no file is there or a column is missing.
         """
-        return self._scan("hours", _HOUR_COLUMNS)
+        return pl.scan_parquet(self._files("hours", _HOUR_COLUMNS))
+
+    def hours_by_file(self) -> list[pl.LazyFrame]:
+        """The same a file at a time, for what would not fit into memory at once."""
+        return [pl.scan_parquet(file) for file in self._files("hours", _HOUR_COLUMNS)]
 
     def scan_values(self) -> pl.LazyFrame:
         """The numeric grid of all stays, lazily, in long form.
@@ -98,7 +108,11 @@ class TrajectoryStore:
         Raises:
             InputError: If no file is there or a column is missing.
         """
-        return self._scan("values", ("stay_id", "hour", "variable", "mean", "last", "min", "max", "n"))
+        return pl.scan_parquet(self._files("values", _VALUE_COLUMNS))
+
+    def values_by_file(self) -> list[pl.LazyFrame]:
+        """The same a file at a time; each holds whole stays."""
+        return [pl.scan_parquet(file) for file in self._files("values", _VALUE_COLUMNS)]
 
     def scan_labels(self) -> pl.LazyFrame:
         """The labels of all tasks that the data set can tell, lazily.
@@ -106,7 +120,23 @@ class TrajectoryStore:
         Raises:
             InputError: If no file is there or a column is missing.
         """
-        return self._scan("labels", ("task", "stay_id", "hour", "label"))
+        return pl.scan_parquet(self._files("labels", ("task", "stay_id", "hour", "label")))
+
+    def placed(self, folder: str, table: pl.LazyFrame) -> pl.DataFrame:
+        """A table with the column ``row``: which of the hours of all stays each of its rows is of.
+
+        Args:
+            folder: That the table comes from, such as ``values``.
+            table: With ``stay_id`` and ``hour``; rows of stays that the store does not have are left out.
+
+        Raises:
+            InputError: If a row is of an hour that its stay does not have.
+        """
+        stays = self.stays.lazy().select("stay_id").with_row_index("stay")
+        found = table.join(stays, on="stay_id").collect()
+        stay_N, hour_N = (found[name].to_numpy().astype(np.int64) for name in ("stay", "hour"))
+        self.check_hours(folder, stay_N, hour_N)
+        return found.drop("stay").with_columns(pl.Series("row", self.first_row_S[stay_N] + hour_N))
 
     def check_hours(self, folder: str, stay_N: NDArray[np.int64], hour_N: NDArray[np.int64]) -> None:
         """Refuse rows of hours that their stays do not have: they would count as those of the next stay.
@@ -126,13 +156,13 @@ class TrajectoryStore:
                 "is the first): the store is damaged, extract it again"
             )
 
-    def _scan(self, folder: str, columns: tuple[str, ...]) -> pl.LazyFrame:
+    def _files(self, folder: str, columns: tuple[str, ...]) -> list[Path]:
         files = sorted((self.path / folder).glob("*.parquet"))
         if not files:
             raise InputError(f"{self.path / folder} holds no Parquet file: the store is incomplete, extract it again")
         for file in files:
             self._check_columns(file, columns)
-        return pl.scan_parquet(files)
+        return files
 
     def _read(self, file: Path, columns: tuple[str, ...]) -> pl.DataFrame:
         if not file.is_file():

@@ -87,9 +87,7 @@ def open_value_store(store: TrajectoryStore, folder: Path) -> ValueStore:
 
 
 def _build(store: TrajectoryStore, folder: Path) -> None:
-    stays = store.stays.with_row_index("stay")
-    first_S = np.concatenate([[0], np.cumsum(stays["n_hours"].to_numpy().astype(np.int64))])
-    trained = stays.filter(pl.col("split") == "train")
+    trained = store.stays.filter(pl.col("split") == "train")
     known = _known_variables(store, trained["stay_id"])
     if known.is_empty():
         raise InputError(
@@ -97,22 +95,22 @@ def _build(store: TrajectoryStore, folder: Path) -> None:
             "present and outlook to 0, or give another store"
         )
     columns = known.with_row_index("column").with_columns(pl.col("column").cast(pl.UInt16))
-    # A file at a time: each holds whole stays, and the values of a large store are many.
-    files = sorted((store.path / "values").glob("*.parquet"))
-    count_H = np.zeros(int(first_S[-1]), dtype=np.int64)
-    for file in files:
-        count_H += np.bincount(_placed(store, file, columns, stays, first_S)[0], minlength=len(count_H))
+    # A file at a time: the values of a large store are many.
+    parts = store.values_by_file()
+    count_H = np.zeros(int(store.first_row_S[-1]), dtype=np.int64)
+    for part in parts:
+        count_H += np.bincount(_placed(store, part, columns)[0], minlength=len(count_H))
     offset_H = np.concatenate([[0], np.cumsum(count_H)])
     variable_M = np.lib.format.open_memmap(folder / "variables.npy", mode="w+", dtype=np.uint16, shape=(int(offset_H[-1]),))
     value_M = np.lib.format.open_memmap(folder / "values.npy", mode="w+", dtype=np.float32, shape=(int(offset_H[-1]),))
-    for file in files:
-        row_N, column_N, value_N = _placed(store, file, columns, stays, first_S)
+    for part in parts:
+        row_N, column_N, value_N = _placed(store, part, columns)
         within_N = np.arange(len(row_N)) - np.searchsorted(row_N, row_N)
         variable_M[offset_H[row_N] + within_N], value_M[offset_H[row_N] + within_N] = column_N, value_N
     variable_M.flush()
     value_M.flush()
     np.save(folder / "offsets.npy", offset_H)
-    np.save(folder / "statics.npy", _static_numbers(stays))
+    np.save(folder / "statics.npy", _static_numbers(store.stays))
     hours = int(trained["n_hours"].sum())
     about = {"variables": known["variable"].to_list(), "per_hour": int(known["n"].sum()) / hours}
     (folder / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
@@ -136,25 +134,17 @@ def _known_variables(store: TrajectoryStore, trained: pl.Series) -> pl.DataFrame
     )
 
 
-def _placed(
-    store: TrajectoryStore, file: Path, columns: pl.DataFrame, stays: pl.DataFrame, first_S: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.uint16], Floats]:
+def _placed(store: TrajectoryStore, part: pl.LazyFrame, columns: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.uint16], Floats]:
     """Row, column and standardised value of each measurement of a file, by row and column."""
-    table = (
-        pl.scan_parquet(file)
-        .filter(pl.col("last").is_finite())
+    measured = (
+        part.filter(pl.col("last").is_finite())
         .select("stay_id", "hour", "variable", "last")
         .join(columns.lazy(), on="variable")
-        .join(stays.lazy().select("stay_id", "stay"), on="stay_id")
-        .select("stay", "hour", "column", ((pl.col("last") - pl.col("mean")) / pl.col("std")).cast(pl.Float32).alias("value"))
-        .sort("stay", "hour", "column")
-        .collect()
+        .select("stay_id", "hour", "column", ((pl.col("last") - pl.col("mean")) / pl.col("std")).cast(pl.Float32).alias("value"))
     )
-    stay_N, hour_N = table["stay"].to_numpy(), table["hour"].to_numpy()
-    store.check_hours("values", stay_N, hour_N)
-    row_N = first_S[stay_N] + hour_N
+    table = store.placed("values", measured).sort("row", "column")
     value_N = np.clip(table["value"].to_numpy(), -MOST_DEVIATIONS, MOST_DEVIATIONS)
-    return row_N, table["column"].to_numpy(), value_N
+    return table["row"].to_numpy(), table["column"].to_numpy(), value_N
 
 
 def _static_numbers(stays: pl.DataFrame) -> Floats:

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
 from clin_jepa.data.datamodule import Split
 from clin_jepa.evaluation.cohorts import WINDOW_HOURS, Cohorts, find_cohorts, why_no_cohorts
 from clin_jepa.evaluation.displacement import Floats, displacement, displacement_report, displacements_of, distance, edge_means
+from clin_jepa.evaluation.filled_forward import filled_forward
 from clin_jepa.evaluation.finished_run import FinishedRun
-from clin_jepa.evaluation.numeric_grid import NumericGrid, newest_measurement, standardised
+from clin_jepa.evaluation.numeric_grid import NumericGrid, training_mean_and_std
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.tuned_encoder import encoder_as_tuned, tuned_checkpoint
 
@@ -30,6 +32,7 @@ SCHEMA = {
     "distance_raw": pl.Float64,
 }
 _HOURS_AT_ONCE = 65_536
+_STAYS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,7 @@ def measure_geometry(
     moved_N = distance(first_ND, last_ND)
     tuned_N, why_not = _of_the_tuned_encoder(opened, latents, row_NT) if with_tuned_encoder else (None, "not asked for")
     is_train_S = (data.store.stays["split"] == "train").to_numpy()
-    numbers = grid.numbers
-    raw_N = displacement(standardised(numbers, newest_measurement(numbers), is_train_S)[row_NT])
+    raw_N = _of_numbers(grid.numbers, cohorts, is_train_S)
 
     columns = {
         "stay_id": data.store.stays["stay_id"].to_numpy()[cohorts.stay_N],
@@ -127,6 +129,20 @@ def _of_the_tuned_encoder(opened: FinishedRun, latents: StoreLatents, row_NT: ND
     with encoder_as_tuned(opened, checkpoint):
         before = StoreLatents(opened.module, opened.data.tokens, latents.tokenizer, opened.folder / "latents")
         return distance(*_edges(before, opened.data.tokens.state_H, row_NT, progress="encode as tuned")), ""
+
+
+def _of_numbers(grid: NumericGrid, cohorts: Cohorts, is_train_S: NDArray[np.bool_]) -> Floats:
+    """Displacement of each window's last known numbers, ``[N]``."""
+    mean_V, std_V = (torch.from_numpy(part) for part in training_mean_and_std(grid, is_train_S))
+    found: list[Floats] = []
+    for part_M in np.array_split(np.arange(len(cohorts.stay_N)), -(-len(cohorts.stay_N) // _STAYS_AT_ONCE)):
+        start_M = cohorts.start_N[part_M]
+        windows = zip(cohorts.stay_N[part_M], start_M, strict=True)
+        stays = [torch.from_numpy(grid.stay(stay)[: start + WINDOW_HOURS]) for stay, start in windows]
+        value_MTV = filled_forward(stays, mean_V, std_V).value_BTV.numpy()
+        hour_MT = start_M[:, None] + np.arange(WINDOW_HOURS)
+        found.append(displacement(value_MTV[np.arange(len(part_M))[:, None], hour_MT]))
+    return np.concatenate(found)
 
 
 def _edges(

@@ -2,7 +2,7 @@
 
 # Shapes: H hours of all stays, V variables, N rows, W hours of a summary, C columns.
 
-import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,8 @@ from clin_jepa.data.trajectory_store import TrajectoryStore
 _SHARE_OF_STAYS = 0.02
 # What an action text tells without a number: a name, a colon, and what no number begins with.
 _WITHOUT_NUMBER = "[^;|]+: [^-0-9;|][^;|]*"
+_ROWS_AT_ONCE = 65_536
+_LEAST_DEVIATION = 1e-6
 SUMMARIES = ("mean", "last", "min", "max", "std", "trend")
 SUMMARY_HOURS = 24
 
@@ -60,85 +62,49 @@ def read_grid(store: TrajectoryStore) -> NumericGrid:
     Raises:
         InputError: If a value or a text is of an hour that its stay does not have.
     """
-    stays = store.stays.with_row_index("stay")
-    n_hours = stays["n_hours"].to_numpy().astype(np.int64)
-    first_S = np.concatenate([[0], np.cumsum(n_hours)])
-    values = store.scan_values().select("stay_id", "hour", "variable", "last")
-    given = (
-        store.scan_hours()
-        .select("stay_id", "hour", pl.col("action_text").str.extract_all(_WITHOUT_NUMBER).alias("variable"))
-        .explode("variable")
-        .drop_nulls("variable")
-        .with_columns(pl.col("variable").str.strip_chars())
-    )
-    measured, treatments = _common(values, stays), _common(given, stays)
-    value_HV = np.full((int(first_S[-1]), len(measured) + len(treatments)), np.nan, dtype=np.float32)
+    measured, treatments = _common(store, store.values_by_file()), _common(store, _given(store))
+    value_HV = np.full((int(store.first_row_S[-1]), len(measured) + len(treatments)), np.nan, dtype=np.float32)
     value_HV[:, len(measured) :] = 0
-    row_N, column_N, last_N = _placed(values, "values", measured, stays, first_S, store)
-    value_HV[row_N, column_N] = last_N
-    row_N, column_N, given_N = _placed(given.with_columns(pl.lit(1.0).alias("last")), "hours", treatments, stays, first_S, store)
-    value_HV[row_N, len(measured) + column_N] = given_N
-    sex = stays["sex"].str.to_lowercase()
+    # A file at a time: the values of a large store are many.
+    for part in store.values_by_file():
+        columns = _columns(measured, first=0)
+        table = store.placed("values", part.select("stay_id", "hour", "variable", "last").join(columns, on="variable"))
+        value_HV[table["row"].to_numpy(), table["column"].to_numpy()] = table["last"].to_numpy()
+    for part in _given(store):
+        table = store.placed("hours", part.join(_columns(treatments, first=len(measured)), on="variable"))
+        value_HV[table["row"].to_numpy(), table["column"].to_numpy()] = 1
+    sex = store.stays["sex"].str.to_lowercase()
     male = np.where(sex.is_null(), np.nan, sex.is_in(["m", "male"]).fill_null(False).to_numpy())
-    static_SC = np.stack([stays["age"].cast(pl.Float32).fill_null(float("nan")).to_numpy(), male.astype(np.float32)], axis=1)
-    return NumericGrid((*measured, *treatments), value_HV, first_S, static_SC.astype(np.float32), len(treatments))
+    age = store.stays["age"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    static_SC = np.stack([age, male.astype(np.float32)], axis=1).astype(np.float32)
+    return NumericGrid((*measured, *treatments), value_HV, store.first_row_S, static_SC, len(treatments))
 
 
-def _common(recorded: pl.LazyFrame, stays: pl.DataFrame) -> list[str]:
-    """Names of the variables that enough of the training stays have, sorted."""
-    train = stays.filter(pl.col("split") == "train")["stay_id"]
-    counted = (
-        recorded.filter(pl.col("stay_id").is_in(train.implode()))
-        .group_by("variable")
-        .agg(pl.col("stay_id").n_unique().alias("stays"))
-        .filter(pl.col("stays") >= max(_SHARE_OF_STAYS * len(train), 1))
-    )
-    return sorted(counted.collect()["variable"])
+def _given(store: TrajectoryStore) -> list[pl.LazyFrame]:
+    """``stay_id``, ``hour`` and ``variable`` of what action texts tell without a number, a file at a time."""
+    told = pl.col("action_text").str.extract_all(_WITHOUT_NUMBER).alias("variable")
+    return [
+        part.select("stay_id", "hour", told).explode("variable").drop_nulls("variable").with_columns(pl.col("variable").str.strip_chars())
+        for part in store.hours_by_file()
+    ]
 
 
-def _placed(
-    recorded: pl.LazyFrame, folder: str, variables: list[str], stays: pl.DataFrame, first_S: NDArray[np.int64], store: TrajectoryStore
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-    """Row, column and value of what is recorded of some variables."""
-    columns = pl.LazyFrame({"variable": variables, "column": np.arange(len(variables))}, schema={"variable": pl.String, "column": pl.Int64})
-    table = recorded.join(columns, on="variable").join(stays.lazy().select("stay_id", "stay"), on="stay_id").collect()
-    stay_N, hour_N = (table[name].to_numpy().astype(np.int64) for name in ("stay", "hour"))
-    store.check_hours(folder, stay_N, hour_N)
-    return first_S[stay_N] + hour_N, table["column"].to_numpy(), table["last"].to_numpy()
+def _common(store: TrajectoryStore, parts: list[pl.LazyFrame]) -> list[str]:
+    """Names of the variables that enough of the training stays have, sorted; each part holds whole stays."""
+    train = store.stays.filter(pl.col("split") == "train")["stay_id"]
+    of_train, n_stays = pl.col("stay_id").is_in(train.implode()), pl.col("stay_id").n_unique().cast(pl.Int64).alias("stays")
+    counted = [part.filter(of_train).group_by("variable").agg(n_stays).collect() for part in parts]
+    stays = pl.concat(counted).group_by("variable").sum()
+    return sorted(stays.filter(pl.col("stays") >= max(_SHARE_OF_STAYS * len(train), 1))["variable"])
 
 
-def standardised(grid: NumericGrid, newest_HV: NDArray[np.int32], is_train_S: NDArray[np.bool_]) -> Floats:
-    """The last value known of each variable in each hour, in standard deviations of the training stays' measurements; 0 before the first.
-
-    Args:
-        grid: The numbers.
-        newest_HV: Its `newest_measurement`.
-        is_train_S: Which stays are of the training split, ``[S]`` bool.
-
-    Returns:
-        ``[H, V]`` float32, between -10 and 10.
-    """
-    train_HV = grid.value_HV[np.repeat(is_train_S, np.diff(grid.first_S))]
-    mean_V, std_V = column_mean_and_std(train_HV)
-    value_HV = np.take_along_axis(grid.value_HV, np.maximum(newest_HV, 0), axis=0)
-    return np.where(newest_HV >= 0, np.clip((value_HV - mean_V) / std_V, -10, 10), 0.0).astype(np.float32)
-
-
-def newest_measurement(grid: NumericGrid) -> NDArray[np.int32]:
-    """Row of each variable's newest measurement up to and with each hour of the same stay, ``[H, V]`` int32; -1 where there is none."""
-    row_H1 = np.arange(len(grid.value_HV), dtype=np.int32)[:, None]
-    none = np.int32(-1)
-    newest_HV = np.where(np.isfinite(grid.value_HV), row_H1, none)
-    np.maximum.accumulate(newest_HV, axis=0, out=newest_HV)
-    begin_H1 = np.repeat(grid.first_S[:-1], np.diff(grid.first_S))[:, None]
-    newest_HV[newest_HV < begin_H1] = none
-    return newest_HV
+def _columns(variables: list[str], first: int) -> pl.LazyFrame:
+    columns = {"variable": variables, "column": np.arange(first, first + len(variables))}
+    return pl.LazyFrame(columns, schema={"variable": pl.String, "column": pl.Int64})
 
 
 def last_known(grid: NumericGrid, column: int, row_N: NDArray[np.int64], otherwise: float) -> NDArray[np.float64]:
     """The last measured value of a variable up to and with some hours of the same stay.
-
-    One column at a time, since a grid of positions takes much room.
 
     Args:
         grid: The numbers.
@@ -146,20 +112,47 @@ def last_known(grid: NumericGrid, column: int, row_N: NDArray[np.int64], otherwi
         row_N: Rows of the hours.
         otherwise: The value before the first measurement.
     """
-    of_variable = replace(grid, variables=grid.variables[column : column + 1], value_HV=grid.value_HV[:, [column]])
-    newest_N = newest_measurement(of_variable)[row_N, 0]
-    return np.where(newest_N >= 0, grid.value_HV[newest_N, column], otherwise).astype(np.float64)
+    value_H = grid.value_HV[:, column]
+    newest_H = np.where(np.isfinite(value_H), np.arange(len(value_H)), -1)
+    np.maximum.accumulate(newest_H, out=newest_H)
+    begin_N = grid.first_S[np.searchsorted(grid.first_S, row_N, side="right") - 1]
+    return np.where(newest_H[row_N] >= begin_N, value_H[newest_H[row_N]], otherwise).astype(np.float64)
 
 
-def column_mean_and_std(value_NC: Floats) -> tuple[Floats, Floats]:
-    """Mean and deviation of what is known of each column; 0 and infinity, which scales to 0, where it does not vary or nothing is known."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", category=RuntimeWarning)  # columns of which nothing is known
-        # Summed up in float64: in float32 a few million hours would give a mean that is off by a third of a deviation.
-        mean_C, std_C = np.nanmean(value_NC, axis=0, dtype=np.float64), np.nanstd(value_NC, axis=0, dtype=np.float64)
-    varies_C = np.isfinite(std_C) & (std_C > 1e-6)
-    mean_C, std_C = np.nan_to_num(mean_C), np.where(varies_C, std_C, np.inf)
-    return np.asarray(mean_C, dtype=np.float32), np.asarray(std_C, dtype=np.float32)
+def training_mean_and_std(grid: NumericGrid, is_train_S: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """`column_mean_and_std` of the hours of the training stays, ``[V]`` each.
+
+    Args:
+        grid: The numbers.
+        is_train_S: Which stays are of the training split, ``[S]`` bool.
+    """
+    return column_mean_and_std(grid.value_HV, np.repeat(is_train_S, np.diff(grid.first_S)))
+
+
+def column_mean_and_std(value_NC: Floats, is_counted_N: NDArray[np.bool_] | None = None) -> tuple[Floats, Floats]:
+    """Mean and deviation of what is known of each column; 0 and infinity, which scales to 0, where it does not vary or nothing is known.
+
+    Args:
+        value_NC: Values, ``[N, C]``; NaN where nothing is known.
+        is_counted_N: Rows that count; all by default.
+    """
+
+    # Some rows at a time, since a copy of a grid takes much room; in float64, since in float32 a few million hours would give a mean that
+    # is off by a third of a deviation.
+    def blocks() -> Iterator[NDArray[np.float64]]:
+        for start in range(0, len(value_NC), _ROWS_AT_ONCE):
+            block = slice(start, start + _ROWS_AT_ONCE)
+            yield value_NC[block][... if is_counted_N is None else is_counted_N[block]].astype(np.float64)
+
+    count_C, sum_C, square_C = (np.zeros(value_NC.shape[1]) for _ in range(3))
+    for block_MC in blocks():
+        count_C += np.isfinite(block_MC).sum(axis=0)
+        sum_C += np.nansum(block_MC, axis=0)
+    mean_C = sum_C / np.maximum(count_C, 1)
+    for block_MC in blocks():
+        square_C += np.nansum((block_MC - mean_C) ** 2, axis=0)
+    std_C = np.sqrt(square_C / np.maximum(count_C, 1))
+    return mean_C.astype(np.float32), np.where(std_C > _LEAST_DEVIATION, std_C, np.inf).astype(np.float32)
 
 
 def summary_columns(grid: NumericGrid) -> list[str]:

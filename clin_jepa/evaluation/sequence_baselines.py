@@ -1,8 +1,9 @@
 """LSTM, TCN and GRU-D on the hourly numbers of a store, trained on a task's own labels: small Lightning modules."""
 
-# Shapes: B stays, T hours, V variables, H hours of all stays, N rows.
+# Shapes: B stays, S stays of the store, T hours, V variables, C static columns, N rows, M rows of some stays.
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,11 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
-from clin_jepa.evaluation.numeric_grid import NumericGrid, column_mean_and_std, newest_measurement, standardised
+from clin_jepa.evaluation.filled_forward import FilledForward, filled_forward
+from clin_jepa.evaluation.numeric_grid import NumericGrid, column_mean_and_std, training_mean_and_std
 from clin_jepa.evaluation.sequence_networks import Kind, build_network
 from clin_jepa.evaluation.task_rows import TaskRows
 from clin_jepa.quiet import without_lightning_notices
@@ -28,47 +29,50 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class HourlyInputs:
-    """The numbers of all stays as sequence networks read them.
+    """The numbers of all stays as sequence networks read them: filled forward and standardised a batch at a time.
 
     Args:
-        value_HV: Standardised, the last one known; 0 before the first.
-        known_HV: Whether measured in that hour.
-        since_HV: Hours since the last measurement before, in days.
+        grid: The numbers.
+        mean_V: Of the training stays' measurements.
+        std_V: Of the same.
         static_SC: Standardised age and sex; 0 where unknown.
-        first_S: Row of each stay's first hour.
     """
 
-    value_HV: Floats
-    known_HV: Floats
-    since_HV: Floats
+    grid: NumericGrid
+    mean_V: Tensor
+    std_V: Tensor
     static_SC: Floats
-    first_S: NDArray[np.int64]
+
+    def batch(self, stays: Sequence[Floats]) -> FilledForward:
+        """Hours of some stays from their first ones on, ``[T, V]`` each, as `filled_forward` gives them."""
+        return filled_forward([torch.from_numpy(value_TV) for value_TV in stays], self.mean_V, self.std_V)
 
 
 def hourly_inputs(grid: NumericGrid, is_train_S: NDArray[np.bool_]) -> HourlyInputs:
-    """Fill forward and standardise; mean and deviation are those of the training stays' measurements.
+    """Mean and deviation are those of the training stays' measurements.
 
     Args:
         grid: The numbers.
         is_train_S: Which stays are of the training split.
     """
-    row_H1 = np.arange(len(grid.value_HV), dtype=np.int32)[:, None]
-    begin_H1 = np.repeat(grid.first_S[:-1], np.diff(grid.first_S)).astype(np.int32)[:, None]
-    newest_HV = newest_measurement(grid)
-    before_HV = np.concatenate([np.full((1, newest_HV.shape[1]), -1, dtype=np.int32), newest_HV[:-1]])
-    since_HV = row_H1 - np.maximum(before_HV, begin_H1)
+    mean_V, std_V = training_mean_and_std(grid, is_train_S)
     mean_C, std_C = column_mean_and_std(grid.static_SC[is_train_S])
-    return HourlyInputs(
-        standardised(grid, newest_HV, is_train_S),
-        np.isfinite(grid.value_HV).astype(np.float32),
-        since_HV.astype(np.float32) / 24,
-        np.nan_to_num((grid.static_SC - mean_C) / std_C).astype(np.float32),
-        grid.first_S,
-    )
+    static_SC = np.nan_to_num((grid.static_SC - mean_C) / std_C).astype(np.float32)
+    return HourlyInputs(grid, torch.from_numpy(mean_V), torch.from_numpy(std_V), static_SC)
 
 
-class _Stays(Dataset[tuple[Tensor, ...]]):
-    """A stay an item: its inputs up to the last row asked of it, the rows' hours and labels."""
+@dataclass(frozen=True)
+class _Stay:
+    """Of a stay the hours up to the last row asked of it, its static columns, and the rows' hours and labels."""
+
+    value_TV: Floats
+    static_C: Floats
+    hour_M: NDArray[np.int64]
+    label_M: NDArray[np.bool_]
+
+
+class _Stays(Dataset[_Stay]):
+    """The stays of some rows, an item each."""
 
     def __init__(self, inputs: HourlyInputs, rows: TaskRows, taken_N: NDArray[np.bool_]) -> None:
         self.inputs = inputs
@@ -80,21 +84,19 @@ class _Stays(Dataset[tuple[Tensor, ...]]):
     def __len__(self) -> int:
         return len(self.stay)
 
-    def __getitem__(self, number: int) -> tuple[Tensor, ...]:
-        begin, stay = int(self.inputs.first_S[self.stay[number]]), int(self.stay[number])
-        chosen = slice(self.first[number], self.last[number])
-        hour_M = torch.from_numpy(self.hour_M[chosen])
-        seen = slice(begin, begin + int(hour_M[-1]) + 1)
-        parts = (self.inputs.value_HV[seen], self.inputs.known_HV[seen], self.inputs.since_HV[seen], self.inputs.static_SC[stay])
-        return (*(torch.from_numpy(part) for part in parts), hour_M, torch.from_numpy(self.label_M[chosen]).float())
+    def __getitem__(self, number: int) -> _Stay:
+        stay, chosen = int(self.stay[number]), slice(self.first[number], self.last[number])
+        hour_M = self.hour_M[chosen]
+        value_TV = self.inputs.grid.stay(stay)[: int(hour_M[-1]) + 1]
+        return _Stay(value_TV, self.inputs.static_SC[stay], hour_M, self.label_M[chosen])
 
-
-def _collate(stays: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """Padded inputs, and for each row its stay in the batch, its hour and its label."""
-    values, known, since, static, hours, labels = zip(*stays, strict=True)
-    stay_M = torch.repeat_interleave(torch.tensor([len(hour_M) for hour_M in hours]))
-    padded = (pad_sequence(list(part), batch_first=True) for part in (values, known, since))
-    return (*padded, torch.stack(list(static)), stay_M, torch.cat(list(hours)), torch.cat(list(labels)))
+    def collate(self, stays: list[_Stay]) -> tuple[Tensor, ...]:
+        """Padded inputs, and for each row its stay in the batch, its hour and its label."""
+        filled = self.inputs.batch([stay.value_TV for stay in stays])
+        static_BC = torch.from_numpy(np.stack([stay.static_C for stay in stays]))
+        stay_M = torch.repeat_interleave(torch.tensor([len(stay.hour_M) for stay in stays]))
+        hour_M, label_M = (torch.from_numpy(np.concatenate(part)) for part in zip(*((s.hour_M, s.label_M) for s in stays), strict=True))
+        return filled.value_BTV, filled.known_BTV, filled.since_BTV, static_BC, stay_M, hour_M, label_M.float()
 
 
 class SequenceBaseline(LightningModule):
@@ -146,7 +148,7 @@ def sequence_scores(kind: Kind, inputs: HourlyInputs, rows: TaskRows, scored_N: 
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = SequenceBaseline(kind, inputs.value_HV.shape[1], inputs.static_SC.shape[1])
+        model = SequenceBaseline(kind, len(inputs.grid.variables), inputs.static_SC.shape[1])
     train, tuning, scored = (_Stays(inputs, rows, taken) for taken in (rows.of_split("train"), rows.of_split("tuning"), scored_N))
     with tempfile.TemporaryDirectory(prefix="clinjepa-baseline-") as folder, without_lightning_notices():
         best = ModelCheckpoint(folder, monitor="loss", save_weights_only=True)
@@ -163,11 +165,11 @@ def sequence_scores(kind: Kind, inputs: HourlyInputs, rows: TaskRows, scored_N: 
         )
         trainer.fit(
             model,
-            DataLoader(train, _BATCH, shuffle=True, collate_fn=_collate, generator=torch.Generator().manual_seed(seed)),
-            DataLoader(tuning, _BATCH, collate_fn=_collate),
+            DataLoader(train, _BATCH, shuffle=True, collate_fn=train.collate, generator=torch.Generator().manual_seed(seed)),
+            DataLoader(tuning, _BATCH, collate_fn=tuning.collate),
         )
         model.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
     model.eval()
     with torch.no_grad():
-        parts = [torch.sigmoid(model(*batch[:-1]).double()) for batch in DataLoader(scored, _BATCH, collate_fn=_collate)]
+        parts = [torch.sigmoid(model(*batch[:-1]).double()) for batch in DataLoader(scored, _BATCH, collate_fn=scored.collate)]
     return torch.cat(parts).numpy()

@@ -172,7 +172,7 @@ def test_no_statistic_is_of_held_out_stays(labelled_run: Run, stores: dict[str, 
         found.append(
             {
                 "columns": np.array(grid.variables),
-                "inputs": np.concatenate([inputs.value_HV[:trained], inputs.known_HV[:trained], inputs.since_HV[:trained]]),
+                "inputs": inputs.batch([grid.stay(row) for row in range(is_train_S.sum())]).value_BTV.numpy(),
                 "static": inputs.static_SC[is_train_S],
                 "numbers": numbers.hours(0, trained),
                 "numbers' columns": np.array(numbers.variables),

@@ -8,7 +8,7 @@ import torch
 
 from clin_jepa.evaluation.classification import Scored, metrics
 from clin_jepa.evaluation.numeric_grid import NumericGrid
-from clin_jepa.evaluation.sequence_baselines import HourlyInputs, hourly_inputs, sequence_scores
+from clin_jepa.evaluation.sequence_baselines import hourly_inputs, sequence_scores
 from clin_jepa.evaluation.sequence_networks import KINDS, Kind, build_network
 from clin_jepa.evaluation.task_rows import TaskRows
 
@@ -51,9 +51,11 @@ def test_inputs_of_hand_worked_hours() -> None:
     grid = NumericGrid(("lactate",), value_HV, np.array([0, 4, 7]), np.array([[50.0, 1.0], [70.0, nan]], dtype=np.float32))
     found = hourly_inputs(grid, np.array([True, False]))  # mean 3, deviation 1, from the first stay alone
 
-    assert found.value_HV[:, 0].tolist() == [0.0, -1.0, -1.0, 1.0, 0.0, 0.0, 10.0]
-    assert found.known_HV[:, 0].tolist() == [0, 1, 0, 1, 0, 0, 1]
-    assert (24 * found.since_HV[:, 0]).round().tolist() == [0, 1, 1, 2, 0, 1, 2]
+    hours = found.batch([grid.stay(0), grid.stay(1)])
+    assert hours.value_BTV[..., 0].tolist() == [[0.0, -1.0, -1.0, 1.0], [0.0, 0.0, 10.0, 10.0]]  # the last hour of the second is padding
+    assert hours.known_BTV[..., 0].tolist() == [[0, 1, 0, 1], [0, 0, 1, 0]]
+    assert (24 * hours.since_BTV[:, :3, 0]).round().tolist() == [[0, 1, 1], [0, 1, 2]] and round(24 * float(hours.since_BTV[0, 3, 0])) == 2
+    assert found.static_SC.tolist() == [[0.0, 0.0], [0.0, 0.0]]  # neither varies among the training stays
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,12 +64,11 @@ def test_a_signal_of_an_earlier_hour_is_found(kind: Kind) -> None:
     spike_S = random.random(stays) < 0.5
     value_HV = random.normal(0, 0.1, (stays * hours, 2)).astype(np.float32)
     value_HV[np.flatnonzero(spike_S) * hours + 3, 0] = 3.0
-    inputs = HourlyInputs(
-        value_HV, np.ones_like(value_HV), np.zeros_like(value_HV), np.zeros((stays, 2), np.float32), np.arange(0, stays * hours + 1, hours)
-    )
+    grid = NumericGrid(("spiking", "steady"), value_HV, np.arange(0, stays * hours + 1, hours), np.zeros((stays, 2), np.float32))
     number_N = np.arange(stays)
     split_N = np.array(["train", "tuning", "held_out"])[random.choice(3, stays, p=[0.6, 0.2, 0.2])]
     rows = TaskRows("hospital_mortality", number_N, np.full(stays, hours - 1), spike_S, number_N, split_N)
+    inputs = hourly_inputs(grid, split_N == "train")
 
     held_out = rows.of_split("held_out")
     score_M = sequence_scores(kind, inputs, rows, held_out, seed=0)
