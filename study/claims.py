@@ -6,7 +6,18 @@ from typing import Any
 
 from clin_jepa.atomic_file import write_atomically
 from study.design import EVERY_ARM, RECOMMENDED, REFERENCE
-from study.table_cells import FIRST_SEED, between, figure_named, form_of, marked, marked_difference, shown, table_head, table_row
+from study.table_cells import (
+    FIRST_SEED,
+    baseline_rows,
+    between,
+    figure_named,
+    form_of,
+    marked,
+    marked_difference,
+    shown,
+    table_head,
+    table_row,
+)
 
 _BEGIN, _END = "<!-- made by make study: begin -->", "<!-- made by make study: end -->"
 _TITLES = {"cinc_2012": "Challenge 2012", "cinc_2019": "Challenge 2019", "mimic_iv_demo": "MIMIC-IV demo"}
@@ -29,7 +40,7 @@ _SUMMARY = {
     "matched_displacement_ratio": "the same, matched",
     _ALL_TASKS: "mean AUROC, all tasks",
 }
-_TRIVIAL = "prevalence"
+_TRIVIAL = ("prevalence",)
 
 
 def put_tables(page: Path, tables: str) -> None:
@@ -85,7 +96,7 @@ def claims_tables(by_data: Mapping[str, Mapping[str, Any]]) -> str:
             if arm == REFERENCE.name and any(len(each["arms"][arm]["seeds"]) > 1 for each in by_data.values()):
                 first = [_value_cell(content["first_seed_of_reference"].get(figure), figure) for _, content, figure, _ in columns]
                 lines.append(table_row(FIRST_SEED, ["", *first]))
-        lines += _baselines([(content, figure) for _, content, figure, _ in columns])
+        lines += baseline_rows([(content["baselines"], figure) for _, content, figure, _ in columns], skipped=1, left_out=_TRIVIAL)
         minus_best = [_minus_best_cell(content, figure) for _, content, figure, _ in columns]
         if any(minus_best):
             lines.append(table_row(f"{RECOMMENDED.name} minus the best baseline", ["", *minus_best]))
@@ -126,17 +137,6 @@ def _value_cell(figure: Mapping[str, Any] | None, name: str, difference: Sequenc
         return "-"
     form = form_of(name)
     return f"{marked(shown(figure['value'], form), difference, name)} {between(figure['ci95'], form)}"
-
-
-def _baselines(columns: list[tuple[Mapping[str, Any], str]]) -> list[str]:
-    models = dict.fromkeys(key.partition(" / ")[0] for content, _ in columns for key in content["baselines"])
-    rows = []
-    for model in models:
-        found = [(content["baselines"].get(f"{model} / {name}"), form_of(name)) for content, name in columns]
-        cells = ["" if each is None else f"{shown(each[0], form)} {between(each[1], form)}" for each, form in found]
-        if any(cells) and model != _TRIVIAL:
-            rows.append(table_row(f"*{model.replace('_', ' ')}*", ["", *cells]))
-    return rows
 
 
 def _minus_best_cell(content: Mapping[str, Any], name: str | None) -> str:

@@ -1,6 +1,6 @@
 """Cells and rows of the study's tables, in Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,24 @@ def marked(words: str, difference: Sequence[float] | None, name: str) -> str:
     if low <= 0 <= high:
         return words
     return f"**{words}**" if (high < 0) == name.startswith(_LESS_IS_BETTER) else f"{words}†"
+
+
+def baseline_rows(columns: Sequence[tuple[Mapping[str, Any], str]], skipped: int = 0, left_out: Collection[str] = ()) -> list[str]:
+    """A row for each baseline that has a figure in one of the columns.
+
+    Args:
+        columns: Of each the baselines, ``[value, interval]`` by ``model / figure``, and the figure's name.
+        skipped: Cells before the columns, which stay empty.
+        left_out: Baselines that have no row.
+    """
+    rows = []
+    models = dict.fromkeys(key.partition(" / ")[0] for baselines, _ in columns for key in baselines)
+    for model in [each for each in models if each not in left_out]:
+        found = [(baselines.get(f"{model} / {name}"), form_of(name)) for baselines, name in columns]
+        cells = ["" if each is None else f"{shown(each[0], form)} {between(each[1], form)}" for each, form in found]
+        if any(cells):
+            rows.append(table_row(f"*{model.replace('_', ' ')}*", [""] * skipped + cells))
+    return rows
 
 
 def figure_named(figures: Mapping[str, Mapping[str, Any]], start: str) -> str | None:

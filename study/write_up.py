@@ -18,7 +18,7 @@ from study.design import DATA, EVERY_ARM, REFERENCE, SEEDS, VALIDATION, StudyDat
 from study.design_digest import design_of_result
 from study.forest_plot import draw_forest
 from study.results import CONTROL_NAMES, RAW_NUMBERS, RESULTS, are_current_baselines, failures, is_current, read_about, read_figures
-from study.table_cells import FIRST_SEED, between, difference_cell, marked_difference, shown, table_head, table_row, value_cell
+from study.table_cells import FIRST_SEED, baseline_rows, difference_cell, marked_difference, table_head, table_row, value_cell
 
 PAGE = Path(__file__).parent.parent / "docs" / "study_tables.md"
 
@@ -149,7 +149,7 @@ def _section(data: StudyData, content: Mapping[str, Any]) -> str:
     for arm, of_arm in arms.items():
         cells = [value_cell(of_arm["figures"].get(name), name) for name in main]
         lines.append(table_row(arm, [", ".join(map(str, of_arm["seeds"])), ", ".join(of_arm["commits"]), *cells]))
-    lines += _baseline_rows(baselines, main, skipped=2)
+    lines += baseline_rows([(baselines, name) for name in main], skipped=2)
     if others := [arm for arm in arms if arm != REFERENCE.name]:
         lines += [f"\nMinus {REFERENCE.name}, paired:\n", *table_head("arm", main)]
         lines += [table_row(arm, [difference_cell(arms[arm]["figures"].get(name), name) for name in main]) for arm in others]
@@ -184,15 +184,4 @@ def _tasks(metric: str, names: Sequence[str], content: Mapping[str, Any]) -> lis
         [table_row("*events of rows*", ["" if count is None else f"{count[1]} of {count[0]}" for count in known])] if any(known) else []
     )
     lines += [table_row(arm, [value_cell(of_arm["figures"].get(name), name) for name in names]) for arm, of_arm in content["arms"].items()]
-    return lines + _baseline_rows(content["baselines"], names)
-
-
-def _baseline_rows(baselines: Mapping[str, Any], names: Sequence[str], skipped: int = 0) -> list[str]:
-    """A row for each baseline that has one of the figures."""
-    rows = []
-    for model in dict.fromkeys(key.partition(" / ")[0] for key in baselines):
-        found = [baselines.get(f"{model} / {name}") for name in names]
-        cells = ["" if each is None else f"{shown(each[0], '.3f')} {between(each[1], '.3f')}" for each in found]
-        if any(cells):
-            rows.append(table_row(f"*{model}*", [""] * skipped + cells))
-    return rows
+    return lines + baseline_rows([(content["baselines"], name) for name in names])
