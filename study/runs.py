@@ -194,10 +194,6 @@ def _evaluated(result: Result, fold: int) -> Path:
 
 def _train_and_measure(result: Result, fold: int, store: TrajectoryStore, run: Path, design: str) -> None:
     data, arm, measured = result.data, result.arm, run / "measured"
-    if not _is_of(run / "trained", design):
-        _train(result, fold, store, run)
-        write_atomically(run / _ORIGIN, json.dumps(_origin(result)) + "\n")
-        write_atomically(run / "trained", design)
     options = ["--context_hours", data.context_hours, "--horizon_hours", data.horizon_hours, "--other_contexts", "[]"]
     options += ["--draws", _DRAWS_OF_A_RUN]
     # The windows of all folds are measured together, however few one has.
@@ -207,6 +203,10 @@ def _train_and_measure(result: Result, fold: int, store: TrajectoryStore, run: P
     versions = [MEASUREMENT, BASELINE_MEASUREMENT] if result.with_baselines else [MEASUREMENT]
     signature = " ".join(map(str, [design, *versions, *options]))
     if not _is_of(measured, signature):
+        if not _is_trained(run, design):
+            _train(result, fold, store, run)
+            write_atomically(run / _ORIGIN, json.dumps(_origin(result)) + "\n")
+            write_atomically(run / "trained", design)
         device = "cuda" if result.accelerator == "gpu" else "cpu"
         _run(_log(run), "evaluate", "--run", run, "--store", store.path, "--device", device, *options)
         write_atomically(measured, signature)
@@ -240,7 +240,7 @@ def _tuned_encoder(result: Result, fold: int, store: TrajectoryStore) -> Path:
 
 def _tune_encoder(result: Result, store: TrajectoryStore, tuned: Path, design: str) -> None:
     data, arm = result.data, result.arm
-    if not _is_of(tuned / "trained", design):
+    if not _is_trained(tuned, design):
         steps = arm.tuned_steps or data.next_token_steps
         phase = json.dumps([{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": steps}}])
         over = (
@@ -289,6 +289,11 @@ def drop_checkpoints(run: Path, arm: Arm) -> None:
 def _is_of(signed: Path, design: str) -> bool:
     """Whether a file says that what lies beside it is finished, and of that design."""
     return signed.is_file() and signed.read_text(encoding="utf-8") == design
+
+
+def _is_trained(run: Path, design: str) -> bool:
+    """Whether a run of that design is finished and still has a checkpoint, which one from another machine may lack."""
+    return _is_of(run / "trained", design) and any((run / "checkpoints").glob("phase[0-5].ckpt"))
 
 
 def stores_of(data: StudyData) -> list[TrajectoryStore]:

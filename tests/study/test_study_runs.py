@@ -1,5 +1,6 @@
 """Which runs the study has, in which order, and what it keeps of them."""
 
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -113,6 +114,14 @@ def test_figures_are_there_while_design_and_measurement_are_the_same(tmp_path: P
     assert not result.is_there()
 
 
+def leave_checkpoint(words: list[str]) -> None:
+    """As a training does."""
+    if words[0] == "fit":
+        checkpoint = Path(words[words.index("--run") + 1]) / "checkpoints" / "phase5.ckpt"
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.touch()
+
+
 def commands(monkeypatch: pytest.MonkeyPatch, *outcomes: int | Exception, says: str = "") -> list[list[str]]:
     """Stand for clinjepa: each call has the next outcome, the last one again and again; the calls."""
     called: list[list[str]] = []
@@ -123,6 +132,8 @@ def commands(monkeypatch: pytest.MonkeyPatch, *outcomes: int | Exception, says: 
         print(says)
         if isinstance(outcome, Exception):
             raise outcome
+        if outcome == 0:
+            leave_checkpoint(words)
         return outcome
 
     monkeypatch.setattr(runs, "clinjepa", call)
@@ -164,7 +175,7 @@ def test_an_interruption_ends_the_study_and_is_no_failure(result: Result, monkey
     assert failures(result.file.parent) == {}
 
 
-def test_what_is_trained_and_measured_is_not_done_again(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_trained_and_measured_is_not_done_again(result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[dict[str, object]] = []
     monkeypatch.setattr(runs, "_save", lambda result, folders, about: saved.append(dict(about)))
     called = commands(monkeypatch, 0, 0, 1)
@@ -176,6 +187,12 @@ def test_what_is_trained_and_measured_is_not_done_again(result: Result, monkeypa
     called = commands(monkeypatch, 0)
     assert measure(result)
     assert called == []
+    shutil.rmtree(tmp_path / "runs" / DATA[0].name / "published_seed0" / "checkpoints")  # as of a run from another machine
+    assert measure(result)
+    assert called == []
+    monkeypatch.setattr(runs, "MEASUREMENT", MEASUREMENT + 1)
+    assert measure(result)
+    assert [words[0] for words in called] == ["fit", "evaluate"]
     assert {about["device"] for about in saved} == {"cpu"}
     assert {about["design"] for about in saved} == {result.design}
 
@@ -189,6 +206,7 @@ def test_a_second_study_waits_and_then_does_nothing_again(result: Result, monkey
         called.append(words[0])
         begun.set()
         time.sleep(0.2)
+        leave_checkpoint(words)
         return 0
 
     monkeypatch.setattr(runs, "clinjepa", slowly)
