@@ -15,7 +15,7 @@ from clin_jepa.data.trajectory_store import TrajectoryStore
 _SHARE_OF_STAYS = 0.02
 # What an action text tells without a number: a name, a colon, and what no number begins with.
 _WITHOUT_NUMBER = "[^;|]+: [^-0-9;|][^;|]*"
-_ROWS_AT_ONCE = 65_536
+_ROWS_AT_ONCE = 16_384
 _LEAST_DEVIATION = 1e-6
 SUMMARIES = ("mean", "last", "min", "max", "std", "trend")
 SUMMARY_HOURS = 24
