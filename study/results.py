@@ -63,7 +63,12 @@ def is_current(path: Path, design: str) -> bool:
 
 def are_current_baselines(path: Path, design: str) -> bool:
     """The same of the baselines' figures, which are measured with a run of that design."""
-    return _is_of(path, design, BASELINE_MEASUREMENT)
+    return _is_of(path, design, baseline_measurement())
+
+
+def baseline_measurement() -> list[int]:
+    """How baselines are measured: what arms share with them, and what is theirs."""
+    return [MEASUREMENT, BASELINE_MEASUREMENT]
 
 
 def save_failure(path: Path, reason: str, about: Mapping[str, Any]) -> None:
@@ -138,7 +143,7 @@ def baseline_figures(predictions: Sequence[pl.DataFrame], displacements: pl.Data
     return found
 
 
-def _is_of(path: Path, design: str, measurement: int) -> bool:
+def _is_of(path: Path, design: str, measurement: int | list[int]) -> bool:
     about = read_about(path)
     return (about.get("design"), about.get("measurement", 1)) == (design, measurement)
 

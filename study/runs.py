@@ -48,6 +48,7 @@ from study.results import (
     RESULTS,
     are_current_baselines,
     baseline_figures,
+    baseline_measurement,
     counts_by_task,
     figures_of_folds,
     is_current,
@@ -138,15 +139,16 @@ def measure(result: Result) -> bool:
 
 
 def _save(result: Result, runs: Sequence[Path], about: Mapping[str, Any]) -> None:
-    """Measure the folds together and keep the figures."""
+    """Measure the folds together and keep the figures; the arm's own as they are, where they are of today and the baselines are not."""
     measured = pooled([measured_run(result.arm.name, run) for run in runs])
     draws = draw_subjects(_store(result.data, 0).stays, DRAWS, seed=0)
     predictions = [read_predictions(run / "evaluation" / "predictions.parquet") for run in runs]
-    figures = figures_of_folds(measured, predictions, draws)
-    save_figures(result.file, figures, {**about, "measurement": MEASUREMENT, "counts": counts_by_task(measured.predictions)})
+    if not is_current(result.file, result.design):
+        figures = figures_of_folds(measured, predictions, draws)
+        save_figures(result.file, figures, {**about, "measurement": MEASUREMENT, "counts": counts_by_task(measured.predictions)})
     if result.with_baselines:
         of_baselines = baseline_figures(predictions, measured.displacements, draws)
-        save_figures(result.baselines, of_baselines, {**about, "measurement": BASELINE_MEASUREMENT})
+        save_figures(result.baselines, of_baselines, {**about, "measurement": baseline_measurement()})
 
 
 def _origin(result: Result) -> dict[str, str]:

@@ -21,6 +21,7 @@ from clin_jepa.evaluation.finished_run import FinishedRun
 from clin_jepa.evaluation.numeric_grid import NumericGrid, training_mean_and_std
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.tuned_encoder import encoder_as_tuned, tuned_checkpoint
+from data_pipelines.variables import action_variables
 
 SCHEMA = {
     "stay_id": pl.Int64,
@@ -132,13 +133,15 @@ def _of_the_tuned_encoder(opened: FinishedRun, latents: StoreLatents, row_NT: ND
 
 
 def _of_numbers(grid: NumericGrid, cohorts: Cohorts, is_train_S: NDArray[np.bool_]) -> Floats:
-    """Displacement of each window's last known numbers, ``[N]``."""
-    mean_V, std_V = (torch.from_numpy(part) for part in training_mean_and_std(grid, is_train_S))
+    """Displacement of each window's last known numbers, ``[N]``: of what was measured, as latents are of states alone."""
+    actions = action_variables()
+    column_V = np.array([column for column, variable in enumerate(grid.variables) if variable not in actions], dtype=np.int64)
+    mean_V, std_V = (torch.from_numpy(part[column_V]) for part in training_mean_and_std(grid, is_train_S))
     found: list[Floats] = []
     for part_M in np.array_split(np.arange(len(cohorts.stay_N)), -(-len(cohorts.stay_N) // _STAYS_AT_ONCE)):
         start_M = cohorts.start_N[part_M]
         windows = zip(cohorts.stay_N[part_M], start_M, strict=True)
-        stays = [torch.from_numpy(grid.stay(stay)[: start + WINDOW_HOURS]) for stay, start in windows]
+        stays = [torch.from_numpy(grid.stay(stay)[: start + WINDOW_HOURS, column_V]) for stay, start in windows]
         value_MTV = filled_forward(stays, mean_V, std_V).value_BTV.numpy()
         hour_MT = start_M[:, None] + np.arange(WINDOW_HOURS)
         found.append(displacement(value_MTV[np.arange(len(part_M))[:, None], hour_MT]))

@@ -13,8 +13,8 @@ from clin_jepa.data.trajectory_store import TrajectoryStore
 
 # A variable is a column where this share of the training stays has it.
 _SHARE_OF_STAYS = 0.02
-# What an action text tells without a number: a name, a colon, and what no number begins with.
-_WITHOUT_NUMBER = "[^;|]+: [^-0-9;|][^;|]*"
+# What a text tells without a number: a name, a colon, and either what no number begins with, or a number and more than its unit.
+_WITHOUT_NUMBER = "[^;|]+: (?:[^-0-9;|:][^;|:]*|-?[0-9][^ ;|:]* [^ ;|:]+ [^;|:]+)"
 _ROWS_AT_ONCE = 16_384
 _LEAST_DEVIATION = 1e-6
 SUMMARIES = ("mean", "last", "min", "max", "std", "trend")
@@ -25,28 +25,28 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class NumericGrid:
-    """The last value of each variable in each hour, and which treatments without a number were given.
+    """The last value of each variable in each hour, and what else its texts tell.
 
     Args:
         variables: Names of the columns; which ones is decided by the training split alone.
         value_HV: Values, ``[H, V]`` float32; NaN where nothing was recorded. Stays lie in the order of the store's table of stays.
         first_S: Row of each stay's first hour, ``[S + 1]`` int64.
         static_SC: Age in years and whether male, ``[S, 2]`` float32; NaN where unknown.
-        treatments: How many of the columns, the last ones, are treatments that have no number, such as ``invasive ventilation: ongoing``:
-            1 in the hours whose text tells them, 0 in all others.
+        told: How many of the columns, the last ones, are not numbers, such as ``invasive ventilation: ongoing`` or ``heart rhythm: AF``: 1
+            in the hours whose texts tell them, 0 in all others.
     """
 
     variables: tuple[str, ...]
     value_HV: Floats
     first_S: NDArray[np.int64]
     static_SC: Floats
-    treatments: int = 0
+    told: int = 0
 
     @property
     def numbers(self) -> "NumericGrid":
-        """The same without treatments that have no number; a view."""
-        count = len(self.variables) - self.treatments
-        return replace(self, variables=self.variables[:count], value_HV=self.value_HV[:, :count], treatments=0)
+        """The same without what is told without a number; a view."""
+        count = len(self.variables) - self.told
+        return replace(self, variables=self.variables[:count], value_HV=self.value_HV[:, :count], told=0)
 
     def stay(self, row: int) -> Floats:
         """Values of one stay, ``[T, V]``."""
@@ -54,7 +54,7 @@ class NumericGrid:
 
 
 def read_grid(store: TrajectoryStore) -> NumericGrid:
-    """The numbers of all stays of a store, and the treatments without one that its texts tell.
+    """The numbers of all stays of a store, and what its texts tell without one.
 
     Args:
         store: The store.
@@ -62,29 +62,32 @@ def read_grid(store: TrajectoryStore) -> NumericGrid:
     Raises:
         InputError: If a value or a text is of an hour that its stay does not have.
     """
-    measured, treatments = _common(store, store.values_by_file()), _common(store, _given(store))
-    value_HV = np.full((int(store.first_row_S[-1]), len(measured) + len(treatments)), np.nan, dtype=np.float32)
+    measured, told = _common(store, store.values_by_file()), _common(store, _told(store))
+    value_HV = np.full((int(store.first_row_S[-1]), len(measured) + len(told)), np.nan, dtype=np.float32)
     value_HV[:, len(measured) :] = 0
     # A file at a time: the values of a large store are many.
     for part in store.values_by_file():
         columns = _columns(measured, first=0)
         table = store.placed("values", part.select("stay_id", "hour", "variable", "last").join(columns, on="variable"))
         value_HV[table["row"].to_numpy(), table["column"].to_numpy()] = table["last"].to_numpy()
-    for part in _given(store):
-        table = store.placed("hours", part.join(_columns(treatments, first=len(measured)), on="variable"))
+    for part in _told(store):
+        table = store.placed("hours", part.join(_columns(told, first=len(measured)), on="variable"))
         value_HV[table["row"].to_numpy(), table["column"].to_numpy()] = 1
     sex = store.stays["sex"].str.to_lowercase()
     male = np.where(sex.is_null(), np.nan, sex.is_in(["m", "male"]).fill_null(False).to_numpy())
     age = store.stays["age"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     static_SC = np.stack([age, male.astype(np.float32)], axis=1).astype(np.float32)
-    return NumericGrid((*measured, *treatments), value_HV, store.first_row_S, static_SC, len(treatments))
+    return NumericGrid((*measured, *told), value_HV, store.first_row_S, static_SC, len(told))
 
 
-def _given(store: TrajectoryStore) -> list[pl.LazyFrame]:
-    """``stay_id``, ``hour`` and ``variable`` of what action texts tell without a number, a file at a time."""
-    told = pl.col("action_text").str.extract_all(_WITHOUT_NUMBER).alias("variable")
+def _told(store: TrajectoryStore) -> list[pl.LazyFrame]:
+    """``stay_id``, ``hour`` and ``variable`` of what texts tell without a number, a file at a time."""
+    fragments = pl.concat_list(pl.col(text).str.extract_all(_WITHOUT_NUMBER) for text in ("state_text", "action_text")).alias("variable")
     return [
-        part.select("stay_id", "hour", told).explode("variable").drop_nulls("variable").with_columns(pl.col("variable").str.strip_chars())
+        part.select("stay_id", "hour", fragments)
+        .explode("variable")
+        .drop_nulls("variable")
+        .with_columns(pl.col("variable").str.strip_chars())
         for part in store.hours_by_file()
     ]
 

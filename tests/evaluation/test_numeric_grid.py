@@ -32,24 +32,24 @@ def test_columns_are_those_that_training_stays_have(tmp_path: Path) -> None:
     assert grid.static_SC.tolist() == [[60.0, 1.0]] * 3
 
 
-def test_treatments_without_a_number_are_columns_of_0_and_1_and_no_numbers(tmp_path: Path) -> None:
-    ventilated, vancomycin = "invasive ventilation: ongoing", "vancomycin: given"
+def test_what_is_told_without_a_number_is_a_column_of_0_and_1_and_no_number(tmp_path: Path) -> None:
+    ventilated, vancomycin, dose, rhythm = "invasive ventilation: ongoing", "vancomycin: given", "drip: 20 mg slowly", "heart rhythm: AF"
     propofol = {1: 50.0}
-    actions = {1: f"norepinephrine: 0.10 mcg/kg/min; {ventilated}; oxygen device: T-piece", 2: vancomycin, 3: f"{ventilated}; {vancomycin}"}
+    actions = {1: f"norepinephrine: 0.10 mcg/kg/min; {ventilated}; tube: 7.5 mm: oral", 2: vancomycin, 3: f"{ventilated}; {dose}"}
     stays = [
-        WrittenStay(1, 5, values={"propofol": propofol}, actions=actions),
+        WrittenStay(1, 5, values={"propofol": propofol}, actions=actions, told={2: rhythm, 4: rhythm}),
         WrittenStay(2, 2, values={"propofol": propofol}),
-        WrittenStay(3, 2, "held_out", actions={0: f"{ventilated}; rarity: seen", 1: "base excess: -3 mmol/l"}),
+        WrittenStay(3, 2, "held_out", actions={0: f"{ventilated}; rarity: seen", 1: "base excess: -3 mmol/l; a: b: 5"}),
     ]
     grid = read_grid(write_store(tmp_path / "store", stays))
-    assert grid.variables == ("propofol", ventilated, "oxygen device: T-piece", vancomycin) and grid.treatments == 3
-    assert grid.stay(0)[:, 1:].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 1], [1, 0, 1], [0, 0, 0]]
+    assert grid.variables == ("propofol", dose, rhythm, ventilated, "tube: 7.5 mm: oral", vancomycin) and grid.told == 5
+    assert grid.stay(0)[:, 1:].tolist() == [[0, 0, 0, 0, 0], [0, 0, 1, 1, 0], [0, 1, 0, 0, 1], [1, 0, 1, 0, 0], [0, 1, 0, 0, 0]]
     assert not grid.stay(1)[:, 1:].any()
-    assert grid.stay(2)[:, 1:].tolist() == [[1, 0, 0], [0, 0, 0]]
-    assert grid.numbers.variables == ("propofol",) and grid.numbers.value_HV.shape == (9, 1) and grid.numbers.treatments == 0
+    assert grid.stay(2)[:, 1:].tolist() == [[0, 0, 1, 0, 0], [0, 0, 0, 0, 0]]
+    assert grid.numbers.variables == ("propofol",) and grid.numbers.value_HV.shape == (9, 1) and grid.numbers.told == 0
     found = dict(zip(summary_columns(grid), summaries(grid, *places((0, 3)))[0], strict=True))
     # Ventilated in two hours of four, the last one among them.
-    assert (found[f"{ventilated} mean"], found[f"{ventilated} last"], found[f"{vancomycin} mean"]) == (0.5, 1.0, 0.5)
+    assert (found[f"{ventilated} mean"], found[f"{ventilated} last"], found[f"{vancomycin} mean"]) == (0.5, 1.0, 0.25)
 
 
 def test_means_of_millions_of_hours_do_not_drift() -> None:

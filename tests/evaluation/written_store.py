@@ -28,6 +28,7 @@ class WrittenStay:
         split: Train, tuning or held_out.
         values: Values by variable and hour; a state text says them, too.
         actions: Treatments by hour, as an action text says them after the stamp.
+        told: What a state text says beside the values, by hour.
         death_hour: Hour of death.
         labels: Labels by task and hour.
         age: Years; the static text says them.
@@ -39,6 +40,7 @@ class WrittenStay:
     split: str = "train"
     values: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     actions: Mapping[int, str] = field(default_factory=dict)
+    told: Mapping[int, str] = field(default_factory=dict)
     death_hour: float | None = None
     labels: Mapping[str, Mapping[int, bool]] = field(default_factory=dict)
     age: int = 60
@@ -73,4 +75,5 @@ def write_store(folder: Path, stays: Sequence[WrittenStay]) -> TrajectoryStore:
 
 def _state_text(stay: WrittenStay, hour: int) -> str:
     said = [f"{variable}: {by_hour[hour]:g}" for variable, by_hour in stay.values.items() if hour in by_hour]
-    return f"t={hour}h | {'; '.join([*said, f'n: {hour}'])}"
+    told = [stay.told[hour]] if hour in stay.told else []
+    return f"t={hour}h | {'; '.join([*said, *told, f'n: {hour}'])}"

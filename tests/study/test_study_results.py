@@ -9,7 +9,7 @@ import pytest
 from clin_jepa.evaluation.arms import MeasuredRun, draw_subjects
 from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
 from study import results, write_up
-from study.design import BASELINE_MEASUREMENT, RECOMMENDED, REFERENCE, StudyData
+from study.design import BASELINE_MEASUREMENT, MEASUREMENT, RECOMMENDED, REFERENCE, StudyData
 from study.design_digest import design_of_result
 
 
@@ -86,7 +86,7 @@ def test_figures_of_two_designs_stand_in_no_table_together(tmp_path: Path, monke
     results.save_figures(folder / "baselines.npz", baselines, {"design": design_of_result(data, REFERENCE, 0)})
     write_up.write_up([data], [])
     assert "lightgbm" not in (tmp_path / "study_tables.md").read_text()  # measured as before
-    measured = {"design": design_of_result(data, REFERENCE, 0), "measurement": BASELINE_MEASUREMENT}
+    measured = {"design": design_of_result(data, REFERENCE, 0), "measurement": [MEASUREMENT, BASELINE_MEASUREMENT]}
     results.save_figures(folder / "baselines.npz", baselines, measured)
     write_up.write_up([data], [])
     assert "| *lightgbm* | 0.810 (0.801 to 0.819) |" in (tmp_path / "study_tables.md").read_text()

@@ -106,12 +106,13 @@ def test_figures_are_there_while_design_and_measurement_are_the_same(tmp_path: P
     save_figures(result.file, figures, {"design": result.design, "measurement": MEASUREMENT})
     assert result.is_there()
     with_baselines = replace(result, with_baselines=True)
-    save_figures(result.baselines, figures, {"design": result.design, "measurement": BASELINE_MEASUREMENT - 1})
+    save_figures(result.baselines, figures, {"design": result.design, "measurement": [MEASUREMENT, BASELINE_MEASUREMENT - 1]})
     assert not with_baselines.is_there()
-    save_figures(result.baselines, figures, {"design": result.design, "measurement": BASELINE_MEASUREMENT})
+    save_figures(result.baselines, figures, {"design": result.design, "measurement": [MEASUREMENT, BASELINE_MEASUREMENT]})
     assert with_baselines.is_there()
     monkeypatch.setattr(results, "MEASUREMENT", MEASUREMENT + 1)
     assert not result.is_there()
+    assert not results.are_current_baselines(result.baselines, result.design)
 
 
 def leave_checkpoint(words: list[str]) -> None:
