@@ -1,6 +1,6 @@
 """The data sets side by side: the default against the published recipe, and the three claims with every arm and baseline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from study.table_cells import (
     form_of,
     marked,
     marked_difference,
+    minus_reference,
     shown,
     table_head,
     table_row,
@@ -121,18 +122,18 @@ def _full_name(content: Mapping[str, Any], start: str) -> str | None:
 def _summary_cell(content: Mapping[str, Any], start: str) -> str:
     name = _full_name(content, start) or start
     figure = content["arms"][RECOMMENDED.name]["figures"].get(name)
-    if figure is None or figure["minus_reference"] is None:
+    difference = minus_reference(figure)
+    if figure is None or difference is None:
         return "-"
-    difference = {"value": figure["minus_reference"], "ci95": figure["minus_reference_ci95"]}
     return f"{marked_difference(difference, name)}, {shown(figure['value'], form_of(name))}"
 
 
 def _arm_cell(content: Mapping[str, Any], arm: str, name: str) -> str:
     figure = content["arms"].get(arm, {}).get("figures", {}).get(name)
-    return _value_cell(figure, name, None if figure is None or arm == REFERENCE.name else figure["minus_reference_ci95"])
+    return _value_cell(figure, name, None if arm == REFERENCE.name else minus_reference(figure))
 
 
-def _value_cell(figure: Mapping[str, Any] | None, name: str, difference: Sequence[float] | None = None) -> str:
+def _value_cell(figure: Mapping[str, Any] | None, name: str, difference: Mapping[str, Any] | None = None) -> str:
     if figure is None:
         return "-"
     form = form_of(name)
@@ -141,5 +142,7 @@ def _value_cell(figure: Mapping[str, Any] | None, name: str, difference: Sequenc
 
 def _minus_best_cell(content: Mapping[str, Any], name: str | None) -> str:
     """Empty where no baseline has the figure."""
+    if name is not None and content["baselines_of_old"]:
+        return "baselines to be measured again"
     found = content["arms"].get(RECOMMENDED.name, {}).get("minus_best_baseline", {}).get(name)
     return "" if found is None or name is None else f"{marked_difference(found, name)}, {found['baseline'].replace('_', ' ')}"

@@ -94,6 +94,17 @@ def counts_by_task(predictions: pl.DataFrame) -> dict[str, list[int]]:
     return {task: [rows, events] for task, rows, events in sorted(counted.iter_rows())}
 
 
+def measured_on(measured: MeasuredRun) -> dict[str, int]:
+    """How many windows, days and stays a run's forecasts and displacements are of."""
+    days = measured.displacements
+    return {
+        "windows of forecasts": measured.errors.select("stay_id", "start").n_unique(),
+        "stays that they are of": measured.errors["stay_id"].n_unique(),
+        "days of deterioration": int(days["is_worse"].sum()),
+        "stable days": int((~days["is_worse"]).sum()),
+    }
+
+
 def risk_figures(predictions: Sequence[pl.DataFrame], model: str, draws: Draws) -> dict[str, Floats]:
     """AUROCs of a model and their means, then ``auprc <task>`` and ``brier <task>``, ``[1 + R]`` each.
 

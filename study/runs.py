@@ -52,6 +52,7 @@ from study.results import (
     counts_by_task,
     figures_of_folds,
     is_current,
+    measured_on,
     save_failure,
     save_figures,
 )
@@ -148,7 +149,8 @@ def _save(result: Result, runs: Sequence[Path], about: Mapping[str, Any]) -> Non
         save_figures(result.file, figures, {**about, "measurement": MEASUREMENT, "counts": counts_by_task(measured.predictions)})
     if result.with_baselines:
         of_baselines = baseline_figures(predictions, measured.displacements, draws)
-        save_figures(result.baselines, of_baselines, {**about, "measurement": baseline_measurement()})
+        kept = {**about, "measurement": baseline_measurement(), "measured_on": measured_on(measured)}
+        save_figures(result.baselines, of_baselines, kept)
 
 
 def _origin(result: Result) -> dict[str, str]:

@@ -35,32 +35,47 @@ def value_cell(figure: Mapping[str, Any] | None, name: str) -> str:
 
 def difference_cell(figure: Mapping[str, Any] | None, name: str) -> str:
     """An arm's figure minus the reference's."""
-    if figure is None or figure["minus_reference"] is None:
+    difference = minus_reference(figure)
+    if figure is None or difference is None:
         return "-"
     spread = figure["minus_reference_seed_std"]
     seeds = "" if spread is None else f"; seeds {shown(spread, form_of(name).lstrip('+'))}"
-    return marked_difference({"value": figure["minus_reference"], "ci95": figure["minus_reference_ci95"]}, name) + seeds
+    return marked_difference(difference, name) + seeds
+
+
+def minus_reference(figure: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """An arm's difference to the reference: ``value``, ``ci95`` over patients and ``seed_ci95``; None where there is none."""
+    if figure is None or figure["minus_reference"] is None:
+        return None
+    return {name: figure[f"minus_reference{of}"] for name, of in (("value", ""), ("ci95", "_ci95"), ("seed_ci95", "_seed_ci95"))}
 
 
 def marked_difference(difference: Mapping[str, Any] | None, name: str) -> str:
-    """A difference and its interval, marked as by `marked`."""
+    """A difference and its interval over patients, marked as by `marked`."""
     if difference is None or difference["value"] is None:
         return "-"
     form = f"+{form_of(name).lstrip('+')}"
-    pair = difference["ci95"]
-    return f"{marked(shown(difference['value'], form), pair, name)} {between(pair, form)}"
+    return f"{marked(shown(difference['value'], form), difference, name)} {between(difference['ci95'], form)}"
 
 
-def marked(words: str, difference: Sequence[float] | None, name: str) -> str:
-    """In bold where the interval of a difference says better, with a dagger where it says worse.
+def marked(words: str, difference: Mapping[str, Any] | None, name: str) -> str:
+    """In bold where a difference says better, with a dagger where it says worse.
 
-    >>> marked("0.7", (-0.2, -0.1), "mase 24 h"), marked("0.9", (0.1, 0.2), "mase 24 h"), marked("0.8", (-0.1, 0.1), "mase 24 h")
+    It says so by its interval over patients and, where there are several seeds, by that over seeds too.
+
+    >>> less, more = {"ci95": (-0.2, -0.1)}, {"ci95": (0.1, 0.2)}
+    >>> marked("0.7", less, "mase 24 h"), marked("0.9", more, "mase 24 h"), marked("0.8", {"ci95": (-0.1, 0.1)}, "mase 24 h")
     ('**0.7**', '0.9†', '0.8')
+    >>> marked("0.7", less | {"seed_ci95": (-0.3, -0.0)}, "mase 24 h"), marked("0.7", less | {"seed_ci95": (-0.3, 0.1)}, "mase 24 h")
+    ('0.7', '0.7')
     """
-    low, high = (0.0, 0.0) if difference is None else difference
-    if low <= 0 <= high:
-        return words
-    return f"**{words}**" if (high < 0) == name.startswith(_LESS_IS_BETTER) else f"{words}†"
+    intervals = [] if difference is None else [difference["ci95"], difference.get("seed_ci95")]
+    known = [pair for pair in intervals if pair is not None]
+    if known and all(high < 0 for _, high in known):
+        return f"**{words}**" if name.startswith(_LESS_IS_BETTER) else f"{words}†"
+    if known and all(low > 0 for low, _ in known):
+        return f"{words}†" if name.startswith(_LESS_IS_BETTER) else f"**{words}**"
+    return words
 
 
 def baseline_rows(columns: Sequence[tuple[Mapping[str, Any], str]], skipped: int = 0, left_out: Collection[str] = ()) -> list[str]:

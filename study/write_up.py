@@ -18,7 +18,16 @@ from study.design import DATA, EVERY_ARM, REFERENCE, SEEDS, VALIDATION, StudyDat
 from study.design_digest import design_of_result
 from study.forest_plot import draw_forest
 from study.results import CONTROL_NAMES, RAW_NUMBERS, RESULTS, are_current_baselines, failures, is_current, read_about, read_figures
-from study.table_cells import FIRST_SEED, baseline_rows, difference_cell, marked_difference, table_head, table_row, value_cell
+from study.table_cells import (
+    FIRST_SEED,
+    baseline_rows,
+    difference_cell,
+    marked_difference,
+    minus_reference,
+    table_head,
+    table_row,
+    value_cell,
+)
 
 PAGE = Path(__file__).parent.parent / "docs" / "study_tables.md"
 
@@ -31,8 +40,9 @@ def write_up(data: Iterable[StudyData] = DATA, validation: Iterable[StudyData] =
     about = (
         "Made by `make study`. A figure is the mean over an arm's seeds, with its 95 % interval over subjects; `seeds` is the standard "
         "deviation over seeds. A difference is of the seeds that both arms have: in bold where its interval says better, with a dagger (†) "
-        "where it says worse. The interval says how these trainings do on other patients: what another seed would change is not in it. "
-        "Many are shown, and by chance alone one in twenty excludes 0."
+        "where it says worse; where there are several seeds, an interval over seeds (Student's t) has to say so too. That of one training "
+        "says how it does on other patients: what another seed would change is not in it. Many are shown, and by chance alone one in "
+        "twenty excludes 0."
     )
     parts = [f"# The study: tables\n\n{about}\n"]
     parts += _sections(data, figures)
@@ -60,7 +70,7 @@ def _sections(data: Iterable[StudyData], figures: dict[str, Any]) -> list[str]:
             continue
         by_arm = {arm: {seed: read_figures(path) for seed, path in of_arm.items()} for arm, of_arm in files.items()}
         report = arms_report(by_arm, REFERENCE.name)
-        baselines = _baselines(folder, each, of_today)
+        baselines, of_old = _baselines(folder, each, of_today)
         behind = minus_best_baseline(by_arm, baselines)
         figures[each.name] = {
             "arms": {
@@ -70,6 +80,8 @@ def _sections(data: Iterable[StudyData], figures: dict[str, Any]) -> list[str]:
             "baselines": {key: [number_or_none(value[0]), interval(value[1:])] for key, value in baselines.items()},
             "counts": read_about(min(files[REFERENCE.name].values())).get("counts", {}),
             "first_seed_of_reference": _first_seed(by_arm[REFERENCE.name]),
+            "measured_on": read_about(folder / "baselines.npz").get("measured_on", {}),
+            "baselines_of_old": of_old,
             "current_design": of_today,
             "failed": failures(folder),
         }
@@ -87,26 +99,29 @@ def minus_best_baseline(
         baselines: Theirs, ``[1 + R]``, by ``model / figure``, from the same draws.
 
     Returns:
-        By arm and figure: ``baseline``, the one with the highest value, ``value`` and ``ci95`` of the difference. Its interval is that of
-        this baseline: that the best of several was taken is not in it. Displacement ratios are held against those of the raw numbers.
+        By arm and figure: ``baseline``, the one with the highest value, ``value``, ``ci95`` and ``seed_ci95`` of the difference. They are
+        of this baseline: that the best of several was taken is not in it. Displacement ratios are held against those of the raw numbers.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {arm: {} for arm in by_arm}
     for arm, of_seeds in by_arm.items():
-        for figure, value_R in mean_over_seeds(list(of_seeds.values())).items():
+        for figure in mean_over_seeds(list(of_seeds.values())):
             models = CONTROL_NAMES.values() if figure.startswith("mean auroc") else (RAW_NUMBERS,) if "displacement" in figure else ()
             of_models = {model: baselines[f"{model} / {figure}"] for model in models if f"{model} / {figure}" in baselines}
             if of_models:
                 best = max(of_models, key=lambda model: of_models[model][0])
-                report = figure_report({0: value_R}, {0: of_models[best]})
-                found[arm][figure] = {"baseline": best, "value": report["minus_reference"], "ci95": report["minus_reference_ci95"]}
+                values = {seed: figures[figure] for seed, figures in of_seeds.items()}
+                report = figure_report(values, dict.fromkeys(values, of_models[best]))
+                found[arm][figure] = {"baseline": best, **(minus_reference(report) or {"value": None})}
     return found
 
 
-def _baselines(folder: Path, data: StudyData, of_today: bool) -> dict[str, Floats]:
-    """Figures of the baselines, where they were measured with those of the arms."""
+def _baselines(folder: Path, data: StudyData, of_today: bool) -> tuple[dict[str, Floats], bool]:
+    """Figures of the baselines, where they were measured with those of the arms, and whether there are others."""
     path = folder / "baselines.npz"
-    current = are_current_baselines(path, design_of_result(data, REFERENCE, SEEDS[0]))
-    return read_figures(path) if path.is_file() and current == of_today else {}
+    if not path.is_file():
+        return {}, False
+    fit = are_current_baselines(path, design_of_result(data, REFERENCE, SEEDS[0])) == of_today
+    return (read_figures(path) if fit else {}), not fit
 
 
 def _files(data: StudyData) -> tuple[dict[str, dict[int, Path]], bool]:
@@ -145,6 +160,10 @@ def _section(data: StudyData, content: Mapping[str, Any]) -> str:
     lines = [f"## {data.name}\n", f"![Figures of each arm with 95 % intervals]({picture.name})\n"]
     if not content["current_design"]:
         lines.append("*Of an earlier design, in settings or in extraction: to be trained anew.*\n")
+    if content["baselines_of_old"]:
+        lines.append("*Baselines were measured as of old: `make study` measures them again.*\n")
+    if content["measured_on"]:
+        lines.append(f"Measured on {', '.join(f'{count:,} {what}' for what, count in content['measured_on'].items())}.\n")
     lines += table_head("arm", ["seeds", "commit", *main])
     for arm, of_arm in arms.items():
         cells = [value_cell(of_arm["figures"].get(name), name) for name in main]

@@ -184,7 +184,8 @@ def figure_report(of_seeds: Mapping[int, Floats], reference: Mapping[int, Floats
 
     Returns:
         ``value`` (mean over seeds), ``ci95`` (over subjects, for these seeds), ``seed_std`` (over seeds, for these subjects; None for a
-        single one); ``minus_reference``, its ``minus_reference_ci95`` (over subjects, paired) and ``minus_reference_seed_std``.
+        single one); ``minus_reference``, its ``minus_reference_ci95`` (over subjects, paired), ``minus_reference_seed_std``, and
+        ``minus_reference_seed_ci95``, Student's t interval over the seeds, for these subjects.
 
     >>> figure_report({0: np.array([1.0, 0.0, 2.0]), 1: np.array([3.0, 2.0, 4.0])})["value"]
     2.0
@@ -193,15 +194,16 @@ def figure_report(of_seeds: Mapping[int, Floats], reference: Mapping[int, Floats
     """
     value_R = np.mean(list(of_seeds.values()), axis=0)
     report = {"value": number_or_none(value_R[0]), "ci95": interval(value_R[1:]), "seed_std": _seed_std(list(of_seeds.values()))}
-    difference_R, spread = None, None
+    difference_R, spread, of_shared = None, None, None
     if reference is not None:
         shared = [of_seeds[seed] - reference[seed] for seed in of_seeds if seed in reference]
         difference_R = np.mean(shared, axis=0) if shared else value_R - np.mean(list(reference.values()), axis=0)
-        spread = _seed_std(shared)
+        spread, of_shared = _seed_std(shared), _seed_interval(shared)
     return report | {
         "minus_reference": None if difference_R is None else number_or_none(difference_R[0]),
         "minus_reference_ci95": None if difference_R is None else interval(difference_R[1:]),
         "minus_reference_seed_std": spread,
+        "minus_reference_seed_ci95": of_shared,
     }
 
 
@@ -219,6 +221,18 @@ def _by_figure(of_seeds: Mapping[int, Mapping[str, Floats]]) -> dict[str, dict[i
 
 def _seed_std(of_seeds: Sequence[Floats]) -> float | None:
     return number_or_none(float(np.std([float(each[0]) for each in of_seeds], ddof=1))) if len(of_seeds) > 1 else None
+
+
+def _seed_interval(of_seeds: Sequence[Floats]) -> tuple[float, float] | None:
+    """Student's t interval of the mean over seeds; None for a single one, or where one has no figure."""
+    spread = _seed_std(of_seeds)
+    if spread is None:
+        return None
+    from scipy.stats import t
+
+    mean = float(np.mean([each[0] for each in of_seeds]))
+    half = float(t.ppf(0.975, len(of_seeds) - 1)) * spread / len(of_seeds) ** 0.5
+    return mean - half, mean + half
 
 
 def _drift(mean_error: Mapping[str, Floats]) -> dict[str, Floats]:

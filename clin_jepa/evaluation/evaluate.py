@@ -27,7 +27,7 @@ from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid
 from clin_jepa.evaluation.predictions_file import write_predictions
 from clin_jepa.evaluation.risk_models import BACKBONE, BASELINES, REPORTED_PROBE, TUNED
 from clin_jepa.evaluation.risk_tasks import RiskTasks, task_report
-from clin_jepa.evaluation.rollout_errors import errors_table, rollout_errors, split_hours, training_mean_by_hour
+from clin_jepa.evaluation.rollout_errors import drawn_hours, errors_table, rollout_errors, split_hours, training_mean_by_hour
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.tuned_encoder import tuned_checkpoint
 from clin_jepa.evaluation.windows import choose_windows
@@ -36,6 +36,8 @@ from data_pipelines.labels import TASKS
 
 _VERSIONS = ("torch", "lightning", "transformers", "peft", "polars", "duckdb")
 _SINGULAR_VALUES = 256
+# Of which collapse is measured: 4 GB of Qwen3-8B's latents.
+_MOST_HOURS_OF_CLOUD = 262_144
 
 
 def evaluate(
@@ -123,8 +125,9 @@ def evaluate(
             "lower --context_hours or --horizon_hours"
         )
     latents = StoreLatents(opened.module, opened.data.tokens, opened.data.tokenizer(), opened.folder / "latents")
-    state_MD = latents.of_texts(hours.state_id_M, progress=f"encode {split}")
-    measures = collapse_measures(state_MD, torch.from_numpy(hours.stay_M))
+    drawn_M = drawn_hours(hours, _MOST_HOURS_OF_CLOUD, seed)
+    state_MD = latents.of_texts(hours.state_id_M[drawn_M], progress=f"encode {split}")
+    measures = collapse_measures(state_MD, torch.from_numpy(hours.stay_M[drawn_M]))
     mean_of_hour = training_mean_by_hour(opened.data, latents)
     setting = _Setting(opened, latents, mean_of_hour, split, minimum_windows, batch_size, draws, seed)
     errors = rollout_errors(opened.module, opened.data, latents, mean_of_hour, split, windows, batch_size)

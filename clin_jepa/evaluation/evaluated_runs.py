@@ -107,8 +107,8 @@ def _evaluated(given: str) -> EvaluatedRun:
 
 
 def _arm_and_folder(given: str) -> tuple[str, Path]:
-    arm, sign, folder = given.rpartition("=")
-    if sign:
+    arm, sign, folder = given.partition("=")
+    if sign and not Path(given).is_dir():  # a folder may have the sign in its name
         return arm, Path(folder)
     name = Path(given).resolve().name
     base, _, number = name.rpartition("_seed")

@@ -2,6 +2,8 @@
 
 # Shapes: N windows, C context hours, H horizon hours, D latent features, M hours valid for training, K hours of stay.
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -43,27 +45,34 @@ def linear_extrapolation(context_NCD: Tensor, horizon: int) -> Tensor:
     return torch.einsum("hc,ncd->nhd", weight_HC.to(context_NCD), context_NCD)
 
 
-def mean_by_hour(latents_MD: Tensor, hour_M: Tensor, n_hours: int) -> tuple[Tensor, Tensor]:
+def mean_by_hour(parts: Iterable[tuple[Tensor, Tensor]], n_hours: int) -> tuple[Tensor, Tensor]:
     """Mean latent of each hour of stay over the training split, for `training_mean`.
 
-    Tables of several batches add up: sum ``mean * count`` and ``count``.
-
     Args:
-        latents_MD: Latents of valid hours of training stays, ``[M, D]``, each hour of a stay once.
-        hour_M: Hour of stay of each, ``[M]`` int, below ``n_hours``.
+        parts: Latents of valid hours of training stays, ``[M, D]``, and the hour of stay of each, ``[M]`` int, below ``n_hours``; some at a
+            time, since all would take much room, each hour of a stay once.
         n_hours: Hours of the table, K.
 
     Returns:
         Means ``[K, D]`` (0 where there is none) and counts ``[K]`` int64.
 
-    >>> mean_KD, count_K = mean_by_hour(torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 1]), 3)
+    Raises:
+        ValueError: If there is no part.
+
+    >>> parts = [(torch.tensor([[1.0], [3.0]]), torch.tensor([0, 0])), (torch.tensor([[5.0]]), torch.tensor([1]))]
+    >>> mean_KD, count_K = mean_by_hour(parts, 3)
     >>> mean_KD.flatten().tolist(), count_K.tolist()
     ([2.0, 5.0, 0.0], [2, 1, 0])
     """
-    total_KD = torch.zeros(n_hours, latents_MD.shape[1], dtype=torch.double, device=latents_MD.device)
-    total_KD.index_add_(0, hour_M, latents_MD.double())
-    count_K = torch.bincount(hour_M, minlength=n_hours)
-    return (total_KD / count_K.clamp(min=1)[:, None]).to(latents_MD.dtype), count_K
+    total_KD, count_K, dtype = None, torch.zeros(n_hours, dtype=torch.int64), torch.float32
+    for latents_MD, hour_M in parts:
+        if total_KD is None:
+            total_KD, dtype = torch.zeros(n_hours, latents_MD.shape[1], dtype=torch.double), latents_MD.dtype
+        total_KD.index_add_(0, hour_M, latents_MD.double())
+        count_K += torch.bincount(hour_M, minlength=n_hours)
+    if total_KD is None:
+        raise ValueError("a mean of each hour needs latents of some")
+    return (total_KD / count_K.clamp(min=1)[:, None]).to(dtype), count_K
 
 
 def training_mean(mean_KD: Tensor, count_K: Tensor, first_hour_N: Tensor, horizon: int, least_stays: int = 10) -> Tensor:

@@ -23,6 +23,8 @@ from clin_jepa.module import ClinJEPA
 
 # Hours beyond a stay's first two weeks are not in a store.
 _MOST_HOURS = 336
+# Whose latents are asked for at a time.
+_HOURS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,25 @@ def training_mean_by_hour(data: TrajectoryDataModule, latents: StoreLatents) -> 
         latents: Latents of its texts.
     """
     train = split_hours(data, "train")
-    return mean_by_hour(latents.of_texts(train.state_id_M, progress="encode train"), torch.from_numpy(train.hour_M), _MOST_HOURS)
+    blocks = [slice(first, first + _HOURS_AT_ONCE) for first in range(0, len(train.hour_M), _HOURS_AT_ONCE)]
+    parts = (
+        (latents.of_texts(train.state_id_M[block]), torch.from_numpy(train.hour_M[block]))
+        for block in tqdm(blocks, desc="encode train", unit="block")
+    )
+    return mean_by_hour(parts, _MOST_HOURS)
+
+
+def drawn_hours(hours: SplitHours, most: int, seed: int) -> NDArray[np.bool_]:
+    """Which hours are of stays that are drawn until another one would make them too many, ``[M]``; all where they are no more.
+
+    Args:
+        hours: Of a split.
+        most: Hours, at most.
+        seed: Of the draw.
+    """
+    order = np.random.default_rng(seed).permutation(len(hours.n_hours))
+    taken = order[np.cumsum(hours.n_hours[order]) <= most]
+    return np.isin(hours.stay_M, taken)
 
 
 def rollout_errors(

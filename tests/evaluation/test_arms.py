@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from clin_jepa.evaluation.arms import Draws, MeasuredRun, arms_report, draw_subjects, figures_of_run
+from clin_jepa.evaluation.arms import Draws, MeasuredRun, arms_report, draw_subjects, figure_report, figures_of_run
 from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
 
 STAYS = pl.DataFrame({"stay_id": range(60), "subject_id": [number // 2 for number in range(60)]})
@@ -84,3 +84,14 @@ def test_an_arm_with_fewer_seeds_is_held_against_the_same_seeds_of_the_reference
 def test_a_reference_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no run is of the arm 'published'; there are full"):
         report_of([run("full", 0, 1.0, 1.5)], draw_subjects(STAYS, 5, seed=0), "published")
+
+
+def test_an_interval_over_seeds_is_student_s() -> None:
+    of_seeds, reference = (
+        {seed: np.array([value, value]) for seed, value in enumerate((1.0, 2.0, 3.0))},
+        dict.fromkeys(range(3), np.ones(2)),
+    )
+    low, high = figure_report(of_seeds, reference)["minus_reference_seed_ci95"]
+    # Mean 1, deviation 1, three seeds: 4.3027 (97.5 % of t with two degrees of freedom) over the root of 3.
+    assert (low, high) == pytest.approx((1 - 2.4841, 1 + 2.4841), abs=1e-4)
+    assert figure_report({0: of_seeds[0]}, reference)["minus_reference_seed_ci95"] is None

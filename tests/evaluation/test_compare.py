@@ -39,6 +39,9 @@ def test_two_equal_arms_differ_by_nothing(pair: tuple[Path, Path], tmp_path: Pat
 
 
 def test_arms_are_named_and_the_reference_chosen(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(pair[1], other := tmp_path / "lr=1e-3_seed0")
+    assert clinjepa("compare", pair[0], other, f"low={other}", "--output", tmp_path / "signs", "--draws", "5") == 0
+    assert list(json.loads((tmp_path / "signs" / "metrics.json").read_text())["arms"]) == ["full", "lr=1e-3", "low"]
     words = (f"a={pair[0]}", f"b={pair[1]}", "--output", tmp_path / "out", "--draws", "5", "--reference", "b")
     assert clinjepa("compare", *words) == 0
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["arms"]["a"]["figures"]["mase 1 h"]["minus_reference"] == 0.0

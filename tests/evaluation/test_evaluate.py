@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -14,6 +15,7 @@ import torch
 from clin_jepa.data.datamodule import TrajectoryDataModule
 from clin_jepa.errors import InputError
 from clin_jepa.evaluation.finished_run import open_run
+from clin_jepa.evaluation.rollout_errors import SplitHours, drawn_hours
 from clin_jepa.module import ClinJEPA
 from tests.training_runs import STARTS, TOTAL_STEPS, Run, clinjepa, curriculum, phase
 
@@ -187,3 +189,14 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert clinjepa("evaluate", "--run", tmp_path) == 2
 
     assert "is not a run folder" in capsys.readouterr().err
+
+
+def test_whole_stays_are_drawn_until_there_are_enough_hours() -> None:
+    hours_S = np.array([5, 3, 8, 2])
+    stay_M = np.repeat(np.arange(4), hours_S)
+    hours = SplitHours(np.arange(4), hours_S, np.zeros(18, dtype=np.int64), stay_M, np.zeros(18, dtype=np.int64))
+    assert drawn_hours(hours, 18, seed=0).all()
+    for seed in range(10):
+        drawn_M = drawn_hours(hours, 10, seed)
+        assert 2 <= drawn_M.sum() <= 10
+        assert all(drawn_M[stay_M == stay].all() or not drawn_M[stay_M == stay].any() for stay in range(4))

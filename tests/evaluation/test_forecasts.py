@@ -25,7 +25,7 @@ def test_linear_extrapolation_of_one_hour_copies_it_forward() -> None:
 
 
 def test_training_mean_looks_up_the_hour_of_stay() -> None:
-    mean_KD, count_K = mean_by_hour(torch.tensor([[0.0], [2.0], [10.0], [20.0]]), torch.tensor([0, 0, 1, 2]), 4)
+    mean_KD, count_K = mean_by_hour([(torch.tensor([[0.0], [2.0], [10.0], [20.0]]), torch.tensor([0, 0, 1, 2]))], 4)
     forecast = training_mean(mean_KD, count_K, torch.tensor([0, 1]), horizon=2, least_stays=1)
     assert forecast[..., 0].tolist() == [[1.0, 10.0], [10.0, 20.0]]
 
@@ -36,14 +36,19 @@ def test_training_mean_of_hours_that_too_few_stays_reach_is_the_mean_over_all_ho
     assert forecast[..., 0].tolist() == [[1.0, 4.0, 4.0], [4.0, 4.0, 4.0]]
 
 
-def test_tables_of_two_batches_add_up() -> None:
+def test_a_mean_over_parts_is_that_over_all() -> None:
     torch.manual_seed(0)
-    latents, hours = torch.randn(50, 3, dtype=torch.double), torch.arange(50) % 6
-    whole, count = mean_by_hour(latents, hours, 8)
-    (mean_a, count_a), (mean_b, count_b) = mean_by_hour(latents[:20], hours[:20], 8), mean_by_hour(latents[20:], hours[20:], 8)
-    merged = (mean_a * count_a[:, None] + mean_b * count_b[:, None]) / count.clamp(min=1)[:, None]
-    torch.testing.assert_close(merged, whole)
-    assert torch.equal(count_a + count_b, count)
+    latents, hours = torch.randn(50, 3), torch.arange(50) % 6
+    whole, count = mean_by_hour([(latents, hours)], 8)
+    of_parts, count_of_parts = mean_by_hour(((latents[part], hours[part]) for part in (slice(0, 20), slice(20, 21), slice(21, 50))), 8)
+    torch.testing.assert_close(of_parts, whole, rtol=0, atol=1e-7)
+    torch.testing.assert_close(whole[:6], torch.stack([latents[hours == hour].mean(0) for hour in range(6)]))
+    assert torch.equal(count_of_parts, count) and count.tolist() == [9, 9, 8, 8, 8, 8, 0, 0]
+
+
+def test_a_mean_of_no_part_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs latents of some"):
+        mean_by_hour([], 8)
 
 
 def test_a_training_mean_of_nothing_is_refused() -> None:
