@@ -14,7 +14,7 @@ from clin_jepa.evaluation.displacement import displacement
 from clin_jepa.evaluation.finished_run import FinishedRun, open_run
 from clin_jepa.evaluation.geometry import Geometry, measure_geometry
 from clin_jepa.evaluation.latent_map import FEWEST, plot_latent_map
-from clin_jepa.evaluation.numeric_grid import read_grid
+from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid
 from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.tuned_encoder import encoder_as_tuned, tuned_checkpoint
 from clin_jepa.module import ClinJEPA
@@ -83,6 +83,17 @@ def test_the_checkpoint_named_by_the_config_is_the_tuned_one(opened: FinishedRun
     config = opened.folder / "config.yaml"
     config.write_text(config.read_text(encoding="utf-8").replace("weights: null", "weights: /elsewhere/phase0.ckpt"), encoding="utf-8")
     assert tuned_checkpoint(opened) == Path("/elsewhere/phase0.ckpt")
+
+
+def test_raw_distances_are_of_measurements_carried_forward_and_not_of_treatments() -> None:
+    value_HV = np.full((2 * WINDOW_HOURS, 2), np.nan, dtype=np.float32)
+    value_HV[[2, 17], 0] = 1.0, 3.0  # lactate of the first stay: mean 2, deviation 1
+    value_HV[20:, 1] = np.arange(2 * WINDOW_HOURS - 20)  # norepinephrine
+    grid = NumericGrid(("lactate", "norepinephrine"), value_HV, np.array([0, WINDOW_HOURS, 2 * WINDOW_HOURS]), np.zeros((2, 2), np.float32))
+    cohorts = Cohorts(np.array([0, 1]), np.array([0, 0]), np.array([True, False]), np.array([2, 0]))
+    found_N = geometry_module._of_numbers(grid, cohorts, np.array([True, True]))
+    # Four of the first six hours lie at -1 and two, before it was measured, at the mean; the last six at +1.
+    assert found_N.tolist() == pytest.approx([1 + 4 / 6, 0.0])
 
 
 def test_an_encoder_lent_other_weights_gets_its_own_back(opened: FinishedRun) -> None:
