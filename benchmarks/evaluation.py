@@ -3,6 +3,7 @@
 import contextlib
 import io
 import shutil
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ from benchmarks.command_line_run import fit
 from benchmarks.material import Material
 from benchmarks.plain.filled_forward import whole_grid_filled_forward
 from benchmarks.resident_memory import Peak, measured_apart
-from benchmarks.timing import seconds, spread
+from benchmarks.timing import REPEATS, Comparison, seconds
 from clin_jepa.evaluation.evaluate import evaluate
 from clin_jepa.evaluation.numeric_grid import NumericGrid
 from clin_jepa.evaluation.sequence_baselines import hourly_inputs
 
-_REPEATS = 5
 # Of what takes minutes.
 _FEW = 2
 _STAYS, _HOURS, _VARIABLES, _MEASURED, _AT_ONCE = 5_000, 80, 200, 0.1, 64
@@ -28,7 +28,7 @@ def measure_evaluation(material: Material) -> dict[str, Any]:
     run = material.folder / "evaluated"
     fit(material, run, [{"class_path": "clin_jepa.callbacks.PredictorFinalization", "init_args": {"steps": 2}}])
     rows = [
-        _row("evaluate, forecasts and geometry: latents cached, or not", run, _REPEATS, tasks="none", decoders=False),
+        _row("evaluate, forecasts and geometry: latents cached, or not", run, REPEATS, tasks="none", decoders=False),
         _row("evaluate, with all tasks and baselines: latents and scores kept, or not", run, _FEW),
     ]
     filled, memory = _filled_forward()
@@ -46,20 +46,17 @@ def _row(name: str, run: Path, repeats: int, **options: Any) -> dict[str, Any]:
             shutil.rmtree(run / folder, ignore_errors=True)
         anew.append(seconds(once))
         kept.append(seconds(once))
-    ratio = sorted(theirs / mine for mine, theirs in zip(kept, anew, strict=True))[repeats // 2]
-    return {"name": name, "ours_s": spread(kept), "plain_s": spread(anew), "ratio": round(ratio, 2)}
+    return Comparison(name, kept, anew, {}).row()
 
 
 def _filled_forward() -> tuple[dict[str, Any], dict[str, float]]:
     """An epoch of the numbers of some stays, filled forward a batch at a time or all at once; each in a process of its own."""
-    found = {plain: [measured_apart(_epoch, plain) for _ in range(_REPEATS)] for plain in (False, True)}
-    taken = {plain: [figures["seconds"] for figures in each] for plain, each in found.items()}
-    row = {"name": "numbers of 400,000 hours filled forward: a batch at a time, or all at once"}
-    ratio = sorted(theirs / mine for mine, theirs in zip(taken[False], taken[True], strict=True))[_REPEATS // 2]
-    peaks = {plain: sorted(figures["peak_mb"] for figures in each)[_REPEATS // 2] for plain, each in found.items()}
+    found = {plain: [measured_apart(_epoch, plain) for _ in range(REPEATS)] for plain in (False, True)}
+    ours, theirs = ([figures["seconds"] for figures in found[plain]] for plain in (False, True))
+    mine_mb, plain_mb = (statistics.median(figures["peak_mb"] for figures in found[plain]) for plain in (False, True))
+    row = Comparison("numbers of 400,000 hours filled forward: a batch at a time, or all at once", ours, theirs, {}).row()
     grid_mb = round(4 * _STAYS * _HOURS * _VARIABLES / 2**20)
-    memory = {"grid": grid_mb, "a batch at a time": peaks[False], "all at once": peaks[True]}
-    return {**row, "ours_s": spread(taken[False]), "plain_s": spread(taken[True]), "ratio": round(ratio, 2)}, memory
+    return row, {"grid": grid_mb, "a batch at a time": mine_mb, "all at once": plain_mb}
 
 
 def _epoch(plain: bool) -> dict[str, float]:

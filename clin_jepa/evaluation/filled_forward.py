@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-_MOST_DEVIATIONS = 10.0
+from clin_jepa.data.value_store import MOST_DEVIATIONS
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def filled_forward(stays: Sequence[Tensor], mean_V: Tensor, std_V: Tensor) -> Fi
     hour_T1 = torch.arange(value_BTV.shape[1])[:, None]
     newest_BTV = torch.where(known_BTV, hour_T1, -1).cummax(dim=1).values
     last_BTV = value_BTV.gather(1, newest_BTV.clamp(min=0))
-    standard_BTV = ((last_BTV - mean_V) / std_V).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+    standard_BTV = ((last_BTV - mean_V) / std_V).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
     before_BTV = torch.cat([torch.full_like(newest_BTV[:, :1], -1), newest_BTV[:, :-1]], dim=1)
     since_BTV = (hour_T1 - before_BTV.clamp(min=0)).float() / 24
     return FilledForward(torch.where(newest_BTV >= 0, standard_BTV, 0.0), known_BTV.float(), since_BTV)

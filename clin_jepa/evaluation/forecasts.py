@@ -49,12 +49,12 @@ def mean_by_hour(parts: Iterable[tuple[Tensor, Tensor]], n_hours: int) -> tuple[
     """Mean latent of each hour of stay over the training split, for `training_mean`.
 
     Args:
-        parts: Latents of valid hours of training stays, ``[M, D]``, and the hour of stay of each, ``[M]`` int, below ``n_hours``; some at a
-            time, since all would take much room, each hour of a stay once.
+        parts: Latents of valid hours of training stays, ``[M, D]`` float32, and the hour of stay of each, ``[M]`` int, below ``n_hours``;
+            some at a time, since all would take much room, each hour of a stay once.
         n_hours: Hours of the table, K.
 
     Returns:
-        Means ``[K, D]`` (0 where there is none) and counts ``[K]`` int64.
+        Means ``[K, D]`` float32 (0 where there is none) and counts ``[K]`` int64.
 
     Raises:
         ValueError: If there is no part.
@@ -64,15 +64,15 @@ def mean_by_hour(parts: Iterable[tuple[Tensor, Tensor]], n_hours: int) -> tuple[
     >>> mean_KD.flatten().tolist(), count_K.tolist()
     ([2.0, 5.0, 0.0], [2, 1, 0])
     """
-    total_KD, count_K, dtype = None, torch.zeros(n_hours, dtype=torch.int64), torch.float32
+    total_KD, count_K = None, torch.zeros(n_hours, dtype=torch.int64)
     for latents_MD, hour_M in parts:
         if total_KD is None:
-            total_KD, dtype = torch.zeros(n_hours, latents_MD.shape[1], dtype=torch.double), latents_MD.dtype
+            total_KD = torch.zeros(n_hours, latents_MD.shape[1], dtype=torch.double)
         total_KD.index_add_(0, hour_M, latents_MD.double())
         count_K += torch.bincount(hour_M, minlength=n_hours)
     if total_KD is None:
         raise ValueError("a mean of each hour needs latents of some")
-    return (total_KD / count_K.clamp(min=1)[:, None]).to(dtype), count_K
+    return (total_KD / count_K.clamp(min=1)[:, None]).float(), count_K
 
 
 def training_mean(mean_KD: Tensor, count_K: Tensor, first_hour_N: Tensor, horizon: int, least_stays: int = 10) -> Tensor:

@@ -62,32 +62,33 @@ def read_grid(store: TrajectoryStore) -> NumericGrid:
     Raises:
         InputError: If a value or a text is of an hour that its stay does not have.
     """
-    measured, told = _common(store, store.values_by_file()), _common(store, _told(store))
-    value_HV = np.full((int(store.first_row_S[-1]), len(measured) + len(told)), np.nan, dtype=np.float32)
-    value_HV[:, len(measured) :] = 0
+    numbers = [part.select("stay_id", "hour", "variable", pl.col("last").alias("value")) for part in store.values_by_file()]
+    told = _told(store)
+    of_numbers, of_told = _common(store, numbers), _common(store, told)
+    value_HV = np.full((int(store.first_row_S[-1]), len(of_numbers) + len(of_told)), np.nan, dtype=np.float32)
+    value_HV[:, len(of_numbers) :] = 0
     # A file at a time: the values of a large store are many.
-    for part in store.values_by_file():
-        columns = _columns(measured, first=0)
-        table = store.placed("values", part.select("stay_id", "hour", "variable", "last").join(columns, on="variable"))
-        value_HV[table["row"].to_numpy(), table["column"].to_numpy()] = table["last"].to_numpy()
-    for part in _told(store):
-        table = store.placed("hours", part.join(_columns(told, first=len(measured)), on="variable"))
-        value_HV[table["row"].to_numpy(), table["column"].to_numpy()] = 1
+    for folder, parts, variables, first in (("values", numbers, of_numbers, 0), ("hours", told, of_told, len(of_numbers))):
+        columns = {"variable": variables, "column": np.arange(first, first + len(variables))}
+        column = pl.LazyFrame(columns, schema={"variable": pl.String, "column": pl.Int64})
+        for part in parts:
+            table = store.placed(folder, part.join(column, on="variable"))
+            value_HV[table["row"].to_numpy(), table["column"].to_numpy()] = table["value"].to_numpy()
     sex = store.stays["sex"].str.to_lowercase()
     male = np.where(sex.is_null(), np.nan, sex.is_in(["m", "male"]).fill_null(False).to_numpy())
     age = store.stays["age"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     static_SC = np.stack([age, male.astype(np.float32)], axis=1).astype(np.float32)
-    return NumericGrid((*measured, *told), value_HV, store.first_row_S, static_SC, len(told))
+    return NumericGrid((*of_numbers, *of_told), value_HV, store.first_row_S, static_SC, len(of_told))
 
 
 def _told(store: TrajectoryStore) -> list[pl.LazyFrame]:
-    """``stay_id``, ``hour`` and ``variable`` of what texts tell without a number, a file at a time."""
+    """``stay_id``, ``hour`` and ``variable`` of what texts tell without a number, and the ``value`` 1, a file at a time."""
     fragments = pl.concat_list(pl.col(text).str.extract_all(_WITHOUT_NUMBER) for text in ("state_text", "action_text")).alias("variable")
     return [
         part.select("stay_id", "hour", fragments)
         .explode("variable")
         .drop_nulls("variable")
-        .with_columns(pl.col("variable").str.strip_chars())
+        .with_columns(pl.col("variable").str.strip_chars(), pl.lit(1.0, dtype=pl.Float32).alias("value"))
         for part in store.hours_by_file()
     ]
 
@@ -99,11 +100,6 @@ def _common(store: TrajectoryStore, parts: list[pl.LazyFrame]) -> list[str]:
     counted = [part.filter(of_train).group_by("variable").agg(n_stays).collect() for part in parts]
     stays = pl.concat(counted).group_by("variable").sum()
     return sorted(stays.filter(pl.col("stays") >= max(_SHARE_OF_STAYS * len(train), 1))["variable"])
-
-
-def _columns(variables: list[str], first: int) -> pl.LazyFrame:
-    columns = {"variable": variables, "column": np.arange(first, first + len(variables))}
-    return pl.LazyFrame(columns, schema={"variable": pl.String, "column": pl.Int64})
 
 
 def last_known(grid: NumericGrid, column: int, row_N: NDArray[np.int64], otherwise: float) -> NDArray[np.float64]:
