@@ -108,6 +108,9 @@ TRAINING = (
 )  # fmt: skip
 
 
+_VALIDATION = "_validation"
+
+
 @dataclass(frozen=True)
 class StudyData:
     """A data set of the study.
@@ -143,6 +146,11 @@ class StudyData:
     revision: int = 1
 
     @property
+    def trained(self) -> "StudyData":
+        """The data set whose runs are measured: validation stays are forecast by those that held-out ones are forecast by."""
+        return replace(self, name=self.name.removesuffix(_VALIDATION), validation=False)
+
+    @property
     def fold_names(self) -> list[str]:
         """The data set's own name, or that of each fold."""
         return [f"{self.name}_fold{fold}" for fold in range(self.folds)] if self.folds > 1 else [self.name]
@@ -153,4 +161,4 @@ DATA = (
     StudyData("cinc_2019", "cinc_2019", "cinc-challenge-2019", {"train": 2500, "tuning": 600, "held_out": 1200}, 1, 12, 24),
     StudyData("mimic_iv_demo", "mimic_iv", "mimic-iv-demo-2.2", None, 5, 24, 48, next_token_steps=100, steps=150, batch_size=2),
 )
-VALIDATION = tuple(replace(data, name=f"{data.name}_validation", validation=True) for data in DATA if data.stays is not None)
+VALIDATION = tuple(replace(data, name=f"{data.name}{_VALIDATION}", validation=True) for data in DATA if data.stays is not None)

@@ -10,6 +10,9 @@ import yaml
 from clin_jepa.shipped_configs import config_folder
 from study.design import DRAWS, NEXT_TOKEN_RATE, PUBLISHED, TRAINING, TUNING_BATCH, Arm, StudyData
 
+# What later choices were before they could be made.
+_BEFORE = {"revision": 1, "batch_size": 8}
+
 
 def design_of_tuning(data: StudyData, name: str, arm: Arm, seed: int) -> str:
     """Digest of all that next-token tuning depends on, but for the code.
@@ -24,7 +27,8 @@ def design_of_tuning(data: StudyData, name: str, arm: Arm, seed: int) -> str:
         64 hexadecimal digits.
     """
     configs = _config(arm.encoder), _config(arm.tuning_config)
-    return _digest(_described(data), name, arm.tuned_present, arm.tuned_steps, seed, NEXT_TOKEN_RATE, TRAINING, *configs)
+    later = [] if _BEFORE["batch_size"] == TUNING_BATCH else [TUNING_BATCH]
+    return _digest(_described(data), name, arm.tuned_present, arm.tuned_steps, seed, NEXT_TOKEN_RATE, TRAINING, *configs, *later)
 
 
 def design_of_run(data: StudyData, name: str, arm: Arm, seed: int) -> str:
@@ -45,15 +49,15 @@ def design_of_run(data: StudyData, name: str, arm: Arm, seed: int) -> str:
 
 
 def design_of_result(data: StudyData, arm: Arm, seed: int) -> str:
-    """Digest of what a result depends on: that of its run, or of the runs of all folds; arguments as of `design_of_run`."""
-    designs = [design_of_run(data, name, arm, seed) for name in data.fold_names]
-    return designs[0] if len(designs) == 1 else _digest(designs)
+    """Digest of what a result depends on: its runs, one a fold, and which stays are forecast; with the arguments of `design_of_run`."""
+    designs = [design_of_run(data.trained, name, arm, seed) for name in data.trained.fold_names]
+    trained = designs[0] if len(designs) == 1 else _digest(designs)
+    return _digest(trained, "validation stays") if data.validation else trained
 
 
 def _described(data: StudyData) -> dict[str, Any]:
     """Of a data set what it always had, and what came later where it is not as it was before."""
-    before = {"revision": 1, "batch_size": TUNING_BATCH}
-    return {name: value for name, value in asdict(data).items() if name not in before or before[name] != value}
+    return {name: value for name, value in asdict(data).items() if name not in _BEFORE or _BEFORE[name] != value}
 
 
 def _config(name: str) -> Any:

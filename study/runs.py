@@ -11,7 +11,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +111,8 @@ def planned_jobs(results: Sequence[Result]) -> list[Job]:
     jobs: dict[str, Job] = {}
     for result in results:
         ran = []
-        for fold, name in enumerate(result.data.fold_names):
-            tuned = str(_tuned(name, result.arm, result.seed))
+        for fold, (name, trained) in enumerate(zip(result.data.fold_names, result.data.trained.fold_names, strict=True)):
+            tuned = str(_tuned(trained, result.arm, result.seed))
             jobs.setdefault(tuned, Job(tuned, _tune, (result, fold)))
             run, reference = _run_folder(name, result.arm, result.seed), _run_folder(name, REFERENCE, result.seed)
             needs = (tuned,) if result.arm.shares is None else (tuned, str(reference))
@@ -168,7 +168,7 @@ def _joined(runs: Sequence[Path]) -> dict[str, str]:
 def _tune(result: Result, fold: int) -> None:
     """Next-token tuning of an arm's encoder, where it is not done; whoever needs it says why it fails."""
     with contextlib.suppress(_CommandError):
-        _tuned_encoder(result, fold, _store(result.data, fold))
+        _tuned_encoder(_training(result), fold, _store(result.data.trained, fold))
 
 
 def _train_and_evaluate(result: Result, fold: int) -> None:
@@ -189,15 +189,9 @@ def _run_folder(name: str, arm: Arm, seed: int) -> Path:
 
 def _evaluated(result: Result, fold: int) -> Path:
     """The folder of a run that is trained and evaluated."""
-    data, arm, name = result.data, result.arm, result.data.fold_names[fold]
-    store, run = _store(data, fold), _run_folder(name, arm, result.seed)
-    with _alone_with(run):
-        _train_and_measure(result, fold, store, run, design_of_run(data, name, arm, result.seed))
-    return run
-
-
-def _train_and_measure(result: Result, fold: int, store: TrajectoryStore, run: Path, design: str) -> None:
-    data, arm, measured = result.data, result.arm, run / "measured"
+    data, arm = result.data, result.arm
+    run, training = _run_folder(data.fold_names[fold], arm, result.seed), _training(result)
+    trained, measured = _run_folder(training.data.fold_names[fold], arm, result.seed), run / "measured"
     options = ["--context_hours", data.context_hours, "--horizon_hours", data.horizon_hours, "--other_contexts", "[]"]
     options += ["--draws", _DRAWS_OF_A_RUN]
     # The windows of all folds are measured together, however few one has.
@@ -205,20 +199,47 @@ def _train_and_measure(result: Result, fold: int, store: TrajectoryStore, run: P
     # What no table of the study shows is not measured again for each arm.
     options += [] if result.with_baselines else ["--baselines", "none", "--decoders", "false", "--tuned_encoder", "false"]
     versions = [MEASUREMENT, BASELINE_MEASUREMENT] if result.with_baselines else [MEASUREMENT]
+    design = design_of_run(training.data, training.data.fold_names[fold], arm, result.seed)
     signature = " ".join(map(str, [design, *versions, *options]))
     if not _is_of(measured, signature):
-        if not _is_trained(run, design):
-            _train(result, fold, store, run)
-            write_atomically(run / _ORIGIN, json.dumps(_origin(result)) + "\n")
-            write_atomically(run / "trained", design)
-        device = "cuda" if result.accelerator == "gpu" else "cpu"
-        _run(_log(run), "evaluate", "--run", run, "--store", store.path, "--device", device, *options)
-        write_atomically(measured, signature)
-    shutil.rmtree(run / "latents", ignore_errors=True)
-    drop_checkpoints(run, arm)
+        with _alone_with(trained):
+            _train(training, fold, trained, design)
+    with _alone_with(run):
+        if not _is_of(measured, signature):
+            if run != trained:
+                _link(trained, run)
+            device = "cuda" if result.accelerator == "gpu" else "cpu"
+            _run(_log(run), "evaluate", "--run", run, "--store", _store(data, fold).path, "--device", device, *options)
+            write_atomically(measured, signature)
+        shutil.rmtree(run / "latents", ignore_errors=True)
+    drop_checkpoints(trained, arm)
+    return run
 
 
-def _train(result: Result, fold: int, store: TrajectoryStore, run: Path) -> None:
+def _training(result: Result) -> Result:
+    """The same of the stays that its runs are trained for."""
+    return replace(result, data=result.data.trained)
+
+
+def _link(trained: Path, run: Path) -> None:
+    """Make a folder hold a run that is trained in another one; what was measured there stays while it is the same run."""
+    if (run / "checkpoints").resolve() == (trained / "checkpoints").resolve():
+        return
+    shutil.rmtree(run, ignore_errors=True)
+    run.mkdir(parents=True)
+    for name in ("config.yaml", "phases.yaml", "checkpoints", _ORIGIN):
+        (run / name).symlink_to((trained / name).resolve())
+
+
+def _train(result: Result, fold: int, run: Path, design: str) -> None:
+    """Train a run where that was not done."""
+    if not _is_trained(run, design):
+        _fit(result, fold, _store(result.data, fold), run)
+        write_atomically(run / _ORIGIN, json.dumps(_origin(result)) + "\n")
+        write_atomically(run / "trained", design)
+
+
+def _fit(result: Result, fold: int, store: TrajectoryStore, run: Path) -> None:
     data, arm, seed, name = result.data, result.arm, result.seed, result.data.fold_names[fold]
     tuned = _tuned_encoder(result, fold, store)
     weights = ("--model.encoder.weights", tuned / "checkpoints" / "phase0.ckpt")
@@ -256,6 +277,7 @@ def _tune_encoder(result: Result, store: TrajectoryStore, tuned: Path, design: s
             TUNING_BATCH,
         )
         common = _common(result, store)
+        (tuned / "trained").unlink(missing_ok=True)  # it is of the weights that are now replaced
         _run(_log(tuned), "fit", "--config", arm.tuning_config, *common, "--run", tuned, "--trainer.callbacks", phase, *over)
         write_atomically(tuned / "trained", design)
 

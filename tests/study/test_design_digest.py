@@ -8,7 +8,7 @@ import pytest
 
 from clin_jepa.shipped_configs import config_folder
 from study import design_digest
-from study.design import DATA, DEFAULT, OTHER_ARMS, PUBLISHED_TUNING, RECOMMENDED, REFERENCE
+from study.design import DATA, DEFAULT, OTHER_ARMS, PUBLISHED_TUNING, RECOMMENDED, REFERENCE, VALIDATION
 
 ALIKE = design_digest.design_of_run(DATA[0], "cinc_2012", RECOMMENDED, 0)
 
@@ -68,3 +68,15 @@ def test_an_arm_that_shares_a_beginning_depends_on_the_reference(tmp_path: Path,
     config.write_text(config.read_text().replace("steps: 0.15", "steps: 0.2"))
     monkeypatch.setattr(design_digest, "config_folder", lambda: tmp_path / "configs")
     assert design_digest.design_of_run(DATA[0], "cinc_2012", chained, 0) != before
+
+
+def test_another_batch_of_tuning_makes_another_design(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(design_digest, "TUNING_BATCH", 4)
+    assert design_digest.design_of_run(DATA[0], "cinc_2012", RECOMMENDED, 0) != ALIKE
+
+
+def test_validation_stays_make_another_result_of_the_same_run() -> None:
+    on_validation = design_digest.design_of_result(VALIDATION[0], RECOMMENDED, 0)
+    assert on_validation != ALIKE
+    assert on_validation != design_digest.design_of_result(replace(VALIDATION[0], steps=601), RECOMMENDED, 0)
+    assert on_validation != design_digest.design_of_result(VALIDATION[1], RECOMMENDED, 0)

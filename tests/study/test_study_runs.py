@@ -23,6 +23,7 @@ from study.design import (
     RECOMMENDED,
     REFERENCE,
     SEEDS,
+    VALIDATION,
     Arm,
 )
 from study.results import failures, save_figures
@@ -196,6 +197,44 @@ def test_what_is_trained_and_measured_is_not_done_again(result: Result, tmp_path
     assert [words[0] for words in called] == ["fit", "evaluate"]
     assert {about["device"] for about in saved} == {"cpu"}
     assert {about["design"] for about in saved} == {result.design}
+
+
+def test_validation_stays_are_forecast_by_the_runs_of_the_held_out_ones(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_save", lambda result, folders, about: None)
+    on_validation = replace(result, data=VALIDATION[0])
+    assert VALIDATION[0].trained == DATA[0]
+    called = commands(monkeypatch, 0)
+    assert measure(on_validation)
+    assert [words[0] for words in called] == ["fit", "fit", "evaluate"]
+    trained, linked = (tmp_path / "runs" / data.name / "published_seed0" for data in (DATA[0], VALIDATION[0]))
+    assert Path(called[1][called[1].index("--run") + 1]) == trained
+    assert Path(called[2][called[2].index("--run") + 1]) == linked
+    assert [file.resolve() for file in (linked / "checkpoints").iterdir()] == [trained / "checkpoints" / "phase5.ckpt"]
+    (linked / "evaluation").mkdir()  # as an evaluation leaves it
+    called = commands(monkeypatch, 0)
+    assert measure(result)
+    assert measure(on_validation)
+    assert [words[0] for words in called] == ["evaluate"]
+    monkeypatch.setattr(runs, "MEASUREMENT", MEASUREMENT + 1)
+    assert measure(on_validation)
+    assert [words[0] for words in called] == ["evaluate"] * 2
+    assert (linked / "evaluation").is_dir()
+
+
+def test_an_encoder_is_not_of_its_design_while_it_is_tuned_anew(result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_save", lambda result, folders, about: None)
+    commands(monkeypatch, 0)
+    assert measure(result)
+    tuned = tmp_path / "runs" / DATA[0].name / f"{Path(REFERENCE.tuning_config).stem}_seed0" / "trained"
+    assert tuned.is_file()
+    tuned.write_text("another design")
+    monkeypatch.setattr(runs, "MEASUREMENT", MEASUREMENT + 1)
+    shutil.rmtree(tmp_path / "runs" / DATA[0].name / "published_seed0")
+    commands(monkeypatch, 1)
+    assert not measure(result)
+    assert not tuned.is_file()
 
 
 def test_a_second_study_waits_and_then_does_nothing_again(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
