@@ -6,7 +6,7 @@ from typing import Literal
 PUBLISHED, DEFAULT = "curriculum_published.yaml", "curriculum.yaml"
 ENCODER, LARGER_ENCODER = "encoder/tiny.yaml", "encoder/small.yaml"
 # Next-token tuning that comes before them.
-PUBLISHED_TUNING, DEFAULT_TUNING = "sft_published.yaml", "sft.yaml"
+TUNING = "sft.yaml"
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Arm:
         base: The curriculum that it is an arm of.
         config: Of ``configs/ablations``.
         shares: The phase up to which it does as the reference does, and whose checkpoint it goes on from: that gives the same weights.
-        tuning: Config of next-token tuning, in place of the one that comes before the base; arms with the same tuning share it.
-        tuned_present: Weight of ``--model.grounding.present`` in it.
+        tuned_present: Weight of ``--model.grounding.present`` in next-token tuning; arms that tune alike share it.
+        tuned_outlook: The same of ``--model.grounding.outlook``.
         tuned_steps: Steps of it, in place of the data set's.
         encoder: Config of the encoder.
         encoder_rate: Its learning rate after tuning, in place of that of all arms.
@@ -29,16 +29,11 @@ class Arm:
     base: str
     config: str
     shares: int | None = None
-    tuning: str | None = None
     tuned_present: float = 0.0
+    tuned_outlook: float = 0.0
     tuned_steps: int | None = None
     encoder: str = ENCODER
     encoder_rate: str | None = None
-
-    @property
-    def tuning_config(self) -> str:
-        """Config of its next-token tuning."""
-        return self.tuning or (PUBLISHED_TUNING if self.base == PUBLISHED else DEFAULT_TUNING)
 
 
 # Of the encoder, where it learns from tokens alone.
@@ -56,8 +51,11 @@ MAIN_ARMS = (
     # Its encoder learns from tokens alone, and so at their rate; 3e-5 would hardly train it on.
     Arm("sft_encoder", PUBLISHED, "sft_encoder", encoder_rate=NEXT_TOKEN_RATE),
 )
+# The default of before, in which latents tell the hours to come too.
+OUTLOOK = Arm("default_outlook", DEFAULT, "outlook", tuned_outlook=1.0)
 # With the first seed alone.
 OTHER_ARMS = (
+    OUTLOOK,
     Arm("chained", PUBLISHED, "chained", shares=1),
     Arm("no_warmup", PUBLISHED, "no_warmup"),
     Arm("no_alignment_no_sync", PUBLISHED, "no_alignment_no_sync", shares=2),
@@ -80,9 +78,9 @@ CANDIDATES = (
     RECOMMENDED,
     Arm("default_horizon_2", DEFAULT, "horizon_2"),
     Arm("default_no_grounding", DEFAULT, "no_grounding"),
-    Arm("default_no_outlook", DEFAULT, "no_outlook", tuning=PUBLISHED_TUNING),
-    Arm("default_outlook_in_tuning", DEFAULT, "no_outlook"),
-    Arm("default_tuned_with_numbers", DEFAULT, "no_outlook", tuning=PUBLISHED_TUNING, tuned_present=1.0),
+    OUTLOOK,
+    Arm("default_outlook_in_tuning", DEFAULT, "full", tuned_outlook=1.0),
+    Arm("default_tuned_with_numbers", DEFAULT, "full", tuned_present=1.0),
     Arm("default_tuned_longer", DEFAULT, "full", tuned_steps=1600),
     Arm("default_chained", DEFAULT, "chained"),
     Arm("default_no_joint_refinement", DEFAULT, "no_joint_refinement"),

@@ -2,16 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 import yaml
 
 from clin_jepa.shipped_configs import config_folder
-from study.design import DRAWS, NEXT_TOKEN_RATE, PUBLISHED, TRAINING, TUNING_BATCH, Arm, StudyData
+from study.design import DRAWS, NEXT_TOKEN_RATE, PUBLISHED, TRAINING, TUNING, TUNING_BATCH, Arm, StudyData
 
 # What later choices were before they could be made.
-_BEFORE = {"revision": 1, "batch_size": 8}
+_BEFORE = {"revision": 1, "batch_size": 8, "tuning_batch": 8, "tuned_outlook": 0.0}
 
 
 def design_of_tuning(data: StudyData, name: str, arm: Arm, seed: int) -> str:
@@ -26,9 +27,10 @@ def design_of_tuning(data: StudyData, name: str, arm: Arm, seed: int) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    configs = _config(arm.encoder), _config(arm.tuning_config)
-    later = [] if _BEFORE["batch_size"] == TUNING_BATCH else [TUNING_BATCH]
-    return _digest(_described(data), name, arm.tuned_present, arm.tuned_steps, seed, NEXT_TOKEN_RATE, TRAINING, *configs, *later)
+    configs = _config(arm.encoder), _config(TUNING)
+    later = _unlike_before({"tuning_batch": TUNING_BATCH, "tuned_outlook": arm.tuned_outlook})
+    settings = _unlike_before(asdict(data)), name, arm.tuned_present, arm.tuned_steps, seed, NEXT_TOKEN_RATE, TRAINING, *configs
+    return _digest(*settings, *([later] if later else []))
 
 
 def design_of_run(data: StudyData, name: str, arm: Arm, seed: int) -> str:
@@ -55,9 +57,9 @@ def design_of_result(data: StudyData, arm: Arm, seed: int) -> str:
     return _digest(trained, "validation stays") if data.validation else trained
 
 
-def _described(data: StudyData) -> dict[str, Any]:
-    """Of a data set what it always had, and what came later where it is not as it was before."""
-    return {name: value for name, value in asdict(data).items() if name not in _BEFORE or _BEFORE[name] != value}
+def _unlike_before(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """What could always be chosen, and what came later where it is not as it was before."""
+    return {name: value for name, value in choices.items() if name not in _BEFORE or _BEFORE[name] != value}
 
 
 def _config(name: str) -> Any:

@@ -37,6 +37,7 @@ from study.design import (
     OTHER_ARMS,
     REFERENCE,
     TRAINING,
+    TUNING,
     TUNING_BATCH,
     Arm,
     StudyData,
@@ -178,9 +179,10 @@ def _train_and_evaluate(result: Result, fold: int) -> None:
 
 def _tuned(name: str, arm: Arm, seed: int) -> Path:
     """The folder of the next-token tuning of an arm's encoder."""
-    unlike = (f"_present_{arm.tuned_present:g}" if arm.tuned_present else "") + (f"_steps_{arm.tuned_steps}" if arm.tuned_steps else "")
+    unlike = {"present": arm.tuned_present, "outlook": arm.tuned_outlook, "steps": arm.tuned_steps or 0}
+    named = "".join(f"_{name}_{value:g}" for name, value in unlike.items() if value)
     encoder = "" if arm.encoder == ENCODER else f"_{Path(arm.encoder).stem}"
-    return _RUNS / name / f"{Path(arm.tuning_config).stem}{encoder}{unlike}_seed{seed}"
+    return _RUNS / name / f"{Path(TUNING).stem}{encoder}{named}_seed{seed}"
 
 
 def _run_folder(name: str, arm: Arm, seed: int) -> Path:
@@ -273,12 +275,14 @@ def _tune_encoder(result: Result, store: TrajectoryStore, tuned: Path, design: s
             NEXT_TOKEN_RATE,
             "--model.grounding.present",
             arm.tuned_present,
+            "--model.grounding.outlook",
+            arm.tuned_outlook,
             "--data.batch_size",
             TUNING_BATCH,
         )
         common = _common(result, store)
         (tuned / "trained").unlink(missing_ok=True)  # it is of the weights that are now replaced
-        _run(_log(tuned), "fit", "--config", arm.tuning_config, *common, "--run", tuned, "--trainer.callbacks", phase, *over)
+        _run(_log(tuned), "fit", "--config", TUNING, *common, "--run", tuned, "--trainer.callbacks", phase, *over)
         write_atomically(tuned / "trained", design)
 
 

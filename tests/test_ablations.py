@@ -37,7 +37,7 @@ STEPS: dict[str, dict[int, int]] = {
     "naive": {2: 20},
     "sft_encoder": {0: 9, 1: 3, 5: 8},
     **dict.fromkeys(
-        ("chained", "chained_h8", "vicreg", "sigreg", "layer_norm", "residual", "no_grounding", "no_outlook", "horizon_2"), FULL
+        ("chained", "chained_h8", "vicreg", "sigreg", "layer_norm", "residual", "no_grounding", "outlook", "horizon_2"), FULL
     ),
 }
 SYNCED = {name for name, steps in STEPS.items() if steps == FULL} - {"no_sync"} | {"no_warmup"}

@@ -67,7 +67,6 @@ EXPECTED: dict[str, Callbacks] = {
     "phase4.yaml": [sync(start=0.7)],
     "phase5.yaml": [finalization(start=0.7)],
     "sft.yaml": [tuning(2000)],
-    "sft_published.yaml": [tuning(2000)],
     "demo.yaml": [warmup(120), joint(120, 0.9), alignment(40, 0.9), sync(), finalization(240)],
     "demo_sft.yaml": [tuning(60)],
 }
@@ -88,8 +87,8 @@ EXPECTED_ARMS: dict[str, tuple[Callbacks, dict[str, Any]]] = {
     "sigreg": (FULL, {"anti_collapse": {"kind": "sigreg"}}),
     "layer_norm": (FULL, {"normalize_latents": True}),
     "residual": (FULL, {"predictor": {"residual": True}}),
-    "no_grounding": (FULL, {"grounding": {"ahead": 0.0, "present": 0.0, "outlook": 0.0}}),
-    "no_outlook": (FULL, {"grounding": {"outlook": 0.0}}),
+    "no_grounding": (FULL, {"grounding": {"ahead": 0.0}}),
+    "outlook": (FULL, {"grounding": {"outlook": 1.0}}),
     "horizon_2": (FULL, {"horizon": 2}),
 }
 
@@ -256,14 +255,6 @@ def test_the_published_curriculum_is_the_default_without_grounding_and_with_shor
     assert published == default
 
 
-def test_the_published_tuning_is_the_default_without_grounding(capsys: pytest.CaptureFixture[str]) -> None:
-    published, default = resolved(capsys, "sft_published.yaml"), resolved(capsys, "sft.yaml")
-
-    assert not GroundingConfig(**published["model"]["grounding"]).is_on and GroundingConfig(**default["model"]["grounding"]).is_on
-    published["model"]["grounding"], published["run"] = default["model"]["grounding"], default["run"]
-    assert published == default
-
-
 def test_the_demo_s_schedule_is_as_long_as_its_phases() -> None:
     assert shares(EXPECTED["demo.yaml"]) == read("demo.yaml")["model"]["optimization"]["total_steps"]
 
@@ -281,7 +272,6 @@ SMALL_RUNS = {
     "curriculum_published.yaml": curriculum(),
     "demo.yaml": curriculum(),
     "sft.yaml": [{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": 2}}],
-    "sft_published.yaml": [{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": 2}}],
     "demo_sft.yaml": [{"class_path": "clin_jepa.callbacks.NextTokenTuning", "init_args": {"steps": 2}}],
     "phase1.yaml": [phase(1)],
     **{f"phase{number}.yaml": [phase(number, start=STARTS[number])] for number in range(2, 6)},
@@ -296,8 +286,6 @@ def test_every_config_trains(name: str, run: Run, in_one_go: Run, tmp_path: Path
         words += [
             "--model.grounding.ahead",
             "0",
-            "--model.grounding.outlook",
-            "0",
             "--ckpt_path",
             in_one_go.checkpoint_path(f"phase{int(name[5]) - 1}"),
         ]
@@ -309,7 +297,6 @@ def test_every_config_trains(name: str, run: Run, in_one_go: Run, tmp_path: Path
         "curriculum_published.yaml": "12345",
         "demo.yaml": "12345",
         "sft.yaml": "0",
-        "sft_published.yaml": "0",
         "demo_sft.yaml": "0",
     }.get(name, name[5])
     assert phases_finished(run) == numbers

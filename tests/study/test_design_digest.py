@@ -8,7 +8,7 @@ import pytest
 
 from clin_jepa.shipped_configs import config_folder
 from study import design_digest
-from study.design import DATA, DEFAULT, OTHER_ARMS, PUBLISHED_TUNING, RECOMMENDED, REFERENCE, VALIDATION
+from study.design import DATA, DEFAULT, OTHER_ARMS, RECOMMENDED, REFERENCE, VALIDATION
 
 ALIKE = design_digest.design_of_run(DATA[0], "cinc_2012", RECOMMENDED, 0)
 
@@ -25,7 +25,7 @@ ALIKE = design_digest.design_of_run(DATA[0], "cinc_2012", RECOMMENDED, 0)
         design_digest.design_of_run(replace(DATA[0], next_token_steps=401), "cinc_2012", RECOMMENDED, 0),
         design_digest.design_of_run(DATA[0], "cinc_2012", replace(RECOMMENDED, tuned_present=1.0), 0),
         design_digest.design_of_run(DATA[0], "cinc_2012", replace(RECOMMENDED, tuned_steps=1600), 0),
-        design_digest.design_of_run(DATA[0], "cinc_2012", replace(RECOMMENDED, tuning=PUBLISHED_TUNING), 0),
+        design_digest.design_of_run(DATA[0], "cinc_2012", replace(RECOMMENDED, tuned_outlook=1.0), 0),
         design_digest.design_of_result(replace(DATA[0], folds=2), RECOMMENDED, 0),
         design_digest.design_of_run(replace(DATA[0], revision=3), "cinc_2012", RECOMMENDED, 0),
     ],
@@ -51,8 +51,7 @@ def test_a_config_counts_by_what_it_sets(old: str, new: str, is_same: bool, tmp_
 def test_arms_that_tune_alike_share_the_tuning() -> None:
     longer = replace(RECOMMENDED, tuned_steps=1600)
     assert design_digest.design_of_result(DATA[0], RECOMMENDED, 0) == ALIKE
-    as_published = replace(RECOMMENDED, tuning=PUBLISHED_TUNING)
-    assert design_digest.design_of_tuning(DATA[0], "cinc_2012", as_published, 0) == design_digest.design_of_tuning(
+    assert design_digest.design_of_tuning(DATA[0], "cinc_2012", RECOMMENDED, 0) == design_digest.design_of_tuning(
         DATA[0], "cinc_2012", REFERENCE, 0
     )
     assert design_digest.design_of_tuning(DATA[0], "cinc_2012", RECOMMENDED, 0) != design_digest.design_of_tuning(
@@ -61,7 +60,7 @@ def test_arms_that_tune_alike_share_the_tuning() -> None:
 
 
 def test_an_arm_that_shares_a_beginning_depends_on_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chained = OTHER_ARMS[0]
+    chained = next(arm for arm in OTHER_ARMS if arm.name == "chained")
     before = design_digest.design_of_run(DATA[0], "cinc_2012", chained, 0)
     shutil.copytree(config_folder(), tmp_path / "configs")
     config = tmp_path / "configs" / "ablations" / "full.yaml"

@@ -20,6 +20,7 @@ from study.design import (
     MAIN_ARMS,
     MEASUREMENT,
     OTHER_ARMS,
+    OUTLOOK,
     RECOMMENDED,
     REFERENCE,
     SEEDS,
@@ -71,12 +72,12 @@ def test_the_larger_encoder_is_trained_where_it_is_asked_for_and_tuned_apart() -
     names = [*EVERY_ARM, *(arm.name for arm in LARGER_ARMS)]
     assert [arm for arm, _ in planned_runs(False, names, [0, 1], larger=True)] == [*MAIN_ARMS, *OTHER_ARMS, *LARGER_ARMS, *MAIN_ARMS]
     assert not {arm for arm, _ in planned_runs(False, names, [0, 1])}.intersection(LARGER_ARMS)
-    tuned = [planned_jobs([Result(DATA[0], arm, 0)])[0].name for arm in (REFERENCE, RECOMMENDED, *LARGER_ARMS)]
+    tuned = [planned_jobs([Result(DATA[0], arm, 0)])[0].name for arm in (REFERENCE, OUTLOOK, LARGER_ARMS[0])]
     assert len(set(tuned)) == len(tuned)
 
 
 def test_jobs_of_all_folds_come_after_what_they_need_and_before_the_figures() -> None:
-    demo, shared = DATA[2], OTHER_ARMS[0]
+    demo, shared = DATA[2], next(arm for arm in OTHER_ARMS if arm.name == "chained")
     assert shared.shares == 1
     results = [Result(demo, arm, 0) for arm in (REFERENCE, shared)]
     jobs = planned_jobs(results)
@@ -227,7 +228,7 @@ def test_an_encoder_is_not_of_its_design_while_it_is_tuned_anew(result: Result, 
     monkeypatch.setattr(runs, "_save", lambda result, folders, about: None)
     commands(monkeypatch, 0)
     assert measure(result)
-    tuned = tmp_path / "runs" / DATA[0].name / f"{Path(REFERENCE.tuning_config).stem}_seed0" / "trained"
+    tuned = tmp_path / "runs" / DATA[0].name / "sft_seed0" / "trained"
     assert tuned.is_file()
     tuned.write_text("another design")
     monkeypatch.setattr(runs, "MEASUREMENT", MEASUREMENT + 1)
