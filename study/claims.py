@@ -20,7 +20,6 @@ from study.table_cells import (
     table_row,
 )
 
-_BEGIN, _END = "<!-- made by make study: begin -->", "<!-- made by make study: end -->"
 _TITLES = {"cinc_2012": "Challenge 2012", "cinc_2019": "Challenge 2019", "mimic_iv_demo": "MIMIC-IV demo"}
 _ALL_TASKS = "mean auroc, all tasks"
 # By claim: beginnings of the figures' names, the first of several horizons being the longest, and what they are called.
@@ -44,21 +43,23 @@ _SUMMARY = {
 _TRIVIAL = ("prevalence",)
 
 
-def put_tables(page: Path, tables: str) -> None:
+def put_tables(page: Path, name: str, tables: str) -> None:
     """Put tables in place of those that a page has, between two comments.
 
     Args:
         page: Markdown with the two comments.
+        name: Which tables they are, as the comments say.
         tables: What goes there.
 
     Raises:
         ValueError: If the comments are not there.
     """
     text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+    first, last = (f"<!-- made by make study, {name}: {edge} -->" for edge in ("begin", "end"))
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not end:
-        raise ValueError(f"{page} lacks the lines {_BEGIN} and {_END}, between which the tables belong: put them back")
+        raise ValueError(f"{page} lacks the lines {first} and {last}, between which the tables belong: put them back")
     write_atomically(page, f"{before}{begin}\n\n{tables.strip()}\n\n{end}{after}")
 
 

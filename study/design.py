@@ -97,7 +97,7 @@ DRAWS = 500
 # To be raised when evaluation measures something else: trained runs stay, and are measured anew.
 MEASUREMENT = 1
 # The same of the baselines alone.
-BASELINE_MEASUREMENT = 3
+BASELINE_MEASUREMENT = 4
 
 TUNING_BATCH = 8
 TRAINING = (

@@ -61,14 +61,18 @@ def marked_difference(difference: Mapping[str, Any] | None, name: str) -> str:
 def marked(words: str, difference: Mapping[str, Any] | None, name: str) -> str:
     """In bold where a difference says better, with a dagger where it says worse.
 
-    It says so by its interval over patients and, where there are several seeds, by that over seeds too.
+    It says so by its interval over patients and, where there are several seeds, by that over seeds too; not where it is written as 0.
 
     >>> less, more = {"ci95": (-0.2, -0.1)}, {"ci95": (0.1, 0.2)}
     >>> marked("0.7", less, "mase 24 h"), marked("0.9", more, "mase 24 h"), marked("0.8", {"ci95": (-0.1, 0.1)}, "mase 24 h")
     ('**0.7**', '0.9†', '0.8')
     >>> marked("0.7", less | {"seed_ci95": (-0.3, -0.0)}, "mase 24 h"), marked("0.7", less | {"seed_ci95": (-0.3, 0.1)}, "mase 24 h")
     ('0.7', '0.7')
+    >>> marked("0.800", {"ci95": (-3e-4, -1e-4), "value": -2e-4}, "mase 24 h")
+    '0.800'
     """
+    if difference is not None and float(f"{difference.get('value', 1.0) or 0.0:{form_of(name)}}") == 0:
+        return words
     intervals = [] if difference is None else [difference["ci95"], difference.get("seed_ci95")]
     known = [pair for pair in intervals if pair is not None]
     if known and all(high < 0 for _, high in known):

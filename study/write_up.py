@@ -53,10 +53,12 @@ def write_up(data: Iterable[StudyData] = DATA, validation: Iterable[StudyData] =
     write_atomically(PAGE, "\n".join(parts).rstrip() + "\n")
     write_atomically(PAGE.with_suffix(".json"), json.dumps(figures, indent=1) + "\n")
     if held_out:
-        by_page = {PAGE.with_name("study.md"): claims_tables(held_out), PAGE.parent.parent / "README.md": ""}
-        for page, tables in by_page.items():
+        study, readme = PAGE.with_name("study.md"), PAGE.parent.parent / "README.md"
+        for page in (study, readme):
             if page.is_file():
-                put_tables(page, f"{default_table(held_out)}\n\n{tables}")
+                put_tables(page, "default", default_table(held_out))
+        if study.is_file():
+            put_tables(study, "claims", claims_tables(held_out))
     print(f"written to {PAGE}")
 
 

@@ -36,9 +36,7 @@ STEPS: dict[str, dict[int, int]] = {
     "no_ema": {1: 3, 2: 9, 5: 8},
     "naive": {2: 20},
     "sft_encoder": {0: 9, 1: 3, 5: 8},
-    **dict.fromkeys(
-        ("chained", "chained_h8", "vicreg", "sigreg", "layer_norm", "residual", "no_grounding", "outlook", "horizon_2"), FULL
-    ),
+    **dict.fromkeys(("chained", "chained_h8", "vicreg", "sigreg", "layer_norm", "residual", "no_grounding", "outlook", "horizon_2"), FULL),
 }
 SYNCED = {name for name, steps in STEPS.items() if steps == FULL} - {"no_sync"} | {"no_warmup"}
 

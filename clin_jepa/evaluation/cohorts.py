@@ -11,6 +11,7 @@ state that it starts from.
 
 # Shapes: N windows, T hours.
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,12 +37,15 @@ class Cohorts:
         start_N: First hour of stay, ``[N]`` int64.
         is_worse_N: Whether the patient deteriorates; else stays stable, ``[N]`` bool.
         measured_N: Observations in the window, ``[N]`` int64.
+        n_by_criterion: How many windows each criterion of deterioration holds for; several may hold. One that a data set cannot tell is
+            0, so that what deterioration means differs from one to another.
     """
 
     stay_N: NDArray[np.int64]
     start_N: NDArray[np.int64]
     is_worse_N: NDArray[np.bool_]
     measured_N: NDArray[np.int64]
+    n_by_criterion: Mapping[str, int]
 
 
 def why_no_cohorts(store: TrajectoryStore) -> str | None:
@@ -92,12 +96,15 @@ def find_cohorts(store: TrajectoryStore, split: Split, hours: int = WINDOW_HOURS
         table = table.join(begun, on=["stay", "window"], how="left").with_columns(pl.col(name).fill_null(False))
     ends_with_death = (pl.col("window") == 0) & (pl.col("death_hour").floor() <= pl.col("n_hours")).fill_null(False)
     rises, level = pl.col("most") - pl.col("first") >= 2, (pl.col("most") - pl.col("first") <= 1) & (pl.col("first") - pl.col("least") <= 1)
+    criteria = {"death": ends_with_death, "SOFA": rises, "vasopressor": pl.col("pressor"), "ventilation": pl.col("ventilation")}
     found = (
-        table.with_columns(worse=ends_with_death | rises | pl.col("pressor") | pl.col("ventilation"))
+        table.with_columns(**criteria)
+        .with_columns(worse=pl.any_horizontal(*criteria))
         .filter(pl.col("worse") | level)
         .with_columns(start=pl.col("n_hours") - (pl.col("window") + 1) * hours)
         .sort("stay", "start")
         .collect()
     )
     stay_N, start_N, measured_N = (found[name].to_numpy().astype(np.int64) for name in ("stay", "start", "measured"))
-    return Cohorts(stay_N, start_N, found["worse"].to_numpy().astype(bool), measured_N)
+    counts = {name: int(found[name].sum()) for name in criteria}
+    return Cohorts(stay_N, start_N, found["worse"].to_numpy().astype(bool), measured_N, counts)

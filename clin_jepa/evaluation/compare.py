@@ -10,16 +10,21 @@ from tqdm import tqdm
 
 from clin_jepa.atomic_file import replacing, write_atomically
 from clin_jepa.errors import InputError
-from clin_jepa.evaluation.arms import Draws, MeasuredRun, draw_subjects
+from clin_jepa.evaluation.arms import Draws, Floats, MeasuredRun, displacement_figures, draw_subjects
 from clin_jepa.evaluation.comparison import ByArm, arms_section, baselines_section, tasks_section, with_counts
+from clin_jepa.evaluation.displacement import RAW_NUMBERS
 from clin_jepa.evaluation.evaluated_runs import EvaluatedRun, evaluated_runs, run_seed, store_of
+from clin_jepa.evaluation.geometry import SCHEMA
 from clin_jepa.evaluation.metrics_file import check_values
 from clin_jepa.evaluation.predictions_file import read_predictions
-from clin_jepa.evaluation.risk_models import BACKBONE, CONTROLS
+from clin_jepa.evaluation.risk_models import BACKBONE, CONTROLS, TUNED
 from clin_jepa.evaluation.run_figures import RiskFigures, RunFigures, risk_figures, run_figures
 from clin_jepa.evaluation.run_settings import settings_by_value
 
 SCHEMA_VERSION = 2
+
+# Of what an evaluation leaves beside its figures.
+_COLUMNS = {"rollout_errors": ("forecast", "stay_id", "start", "hour", "l1"), "displacements": tuple(SCHEMA)}
 
 # What runs must share: the rows that each table is of.
 _ROWS = {
@@ -62,9 +67,13 @@ def compare(
 
     if not runs:
         raise InputError("nothing to compare: give folders of evaluated runs with --runs")
+    if draws < 1:
+        raise InputError(f"--draws {draws}: intervals need at least 1")
     if len(highlight) > MOST_COLOURED:
         raise InputError(f"--highlight names {len(highlight)} arms: more than {MOST_COLOURED} colours are not told apart")
-    evaluated = evaluated_runs(runs)
+    evaluated, folder = evaluated_runs(runs), Path(output)
+    if own := [run.folder for run in evaluated if folder.resolve() == (run.folder / "evaluation").resolve()]:
+        raise InputError(f"--output {output} is where the evaluation of {own[0]} lies: give another folder, so that it stays")
     arms = list(dict.fromkeys(run.arm for run in evaluated))
     reference = reference or arms[0]
     for option, given in (("reference", [reference]), ("highlight", highlight)):
@@ -73,12 +82,15 @@ def compare(
     evaluated.sort(key=lambda run: run.arm != reference)
     drawn = draw_subjects(store_of(evaluated, store).stays, draws, seed)
     by_arm, sources = _figures(evaluated, drawn), _baseline_sources(evaluated)
+    of_untrained = _untrained_displacements(evaluated, drawn)
     baselines = {model: risk_figures(run.predictions().filter(pl.col("model") == model).collect(), drawn) for model, run in sources.items()}
-    report = _report(evaluated, by_arm, baselines, reference, draws)
+    report = _report(evaluated, by_arm, baselines, of_untrained, reference, draws)
     check_values(report)
-    folder = Path(output)
-    write_atomically(folder / "metrics.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
+    # Wherever it is killed, files of two comparisons never stand side by side.
+    for name in ("metrics.json", "report.html"):
+        (folder / name).unlink(missing_ok=True)
     _write_predictions(evaluated, sources, folder / "predictions.parquet")
+    write_atomically(folder / "metrics.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
     page = write_comparison(report, by_arm, baselines, folder / "report.html", highlight)
     print(f"metrics: {folder / 'metrics.json'}\nreport:  {page}")
     return page
@@ -96,12 +108,14 @@ def measured_run(arm: str, folder: Path) -> MeasuredRun:
     """
     output = folder / "evaluation"
     tables = {}
-    for name in ("rollout_errors", "displacements"):
+    for name, columns in _COLUMNS.items():
         path = output / f"{name}.parquet"
         if not path.is_file():
             raise InputError(f"{path} is missing: run 'clinjepa evaluate --run {folder}' with this version")
         try:
-            tables[name] = pl.read_parquet(path)
+            tables[name] = pl.read_parquet(path).select(columns)
+        except pl.exceptions.ColumnNotFoundError as error:
+            raise InputError(f"{path} lacks the column {error}: run 'clinjepa evaluate --run {folder}' again") from error
         except (OSError, pl.exceptions.PolarsError) as error:
             raise InputError(f"{path} cannot be read: run 'clinjepa evaluate --run {folder}' again") from error
     predictions = read_predictions(output / "predictions.parquet").filter(pl.col("model") == BACKBONE)
@@ -124,6 +138,20 @@ def _figures(evaluated: Sequence[EvaluatedRun], draws: Draws) -> dict[str, dict[
     return by_arm
 
 
+def _untrained_displacements(evaluated: Sequence[EvaluatedRun], draws: Draws) -> dict[str, Mapping[str, Floats]]:
+    """Displacement ratios of what the curriculum did not train: the raw numbers, the same for every run, and an encoder before it."""
+    found: dict[str, Mapping[str, Floats]] = {}
+    for run in evaluated:
+        table = measured_run(run.arm, run.folder).displacements
+        for name, column in {TUNED: "distance_tuned", RAW_NUMBERS: "distance_raw"}.items():
+            known = table.drop_nulls(column)
+            if name not in found and len(known):
+                found[name] = displacement_figures(known, draws, column)
+        if len(found) == 2:
+            break
+    return found
+
+
 def _baseline_sources(evaluated: Sequence[EvaluatedRun]) -> dict[str, EvaluatedRun]:
     """For each baseline the first run that was evaluated with it; all but the tuned encoder are the same for every run on a store."""
     found = {model: [run for run in evaluated if model in run.metrics.get("baselines", {})] for model in CONTROLS}
@@ -139,7 +167,12 @@ def _write_predictions(evaluated: Sequence[EvaluatedRun], sources: Mapping[str, 
 
 
 def _report(
-    evaluated: Sequence[EvaluatedRun], by_arm: ByArm, baselines: Mapping[str, RiskFigures], reference: str, draws: int
+    evaluated: Sequence[EvaluatedRun],
+    by_arm: ByArm,
+    baselines: Mapping[str, RiskFigures],
+    of_untrained: Mapping[str, Mapping[str, Floats]],
+    reference: str,
+    draws: int,
 ) -> dict[str, Any]:
     # Templates come with the evaluation extra.
     from clin_jepa.evaluation.cohort_flow import cohort_flow
@@ -150,6 +183,7 @@ def _report(
             "schema_version": SCHEMA_VERSION,
             "reference": reference,
             "draws": draws,
+            "notes": list(dict.fromkeys(note for run in evaluated for note in run.metrics["run"].get("notes", []))),
             "dataset": first["dataset"],
             "split": first["run"]["split"],
             **{name: first["drift"][name] for name in ("context_hours", "horizon_hours", "n_windows", "n_stays")},
@@ -157,7 +191,7 @@ def _report(
                 name: value for name, value in first.get("geometry", {}).items() if name.startswith("n_") or name == "unavailable"
             },
             "arms": arms_section(by_arm, reference),
-            "baselines": baselines_section(baselines, by_arm, reference),
+            "baselines": baselines_section(baselines, of_untrained, by_arm, reference),
             "tasks": tasks_section(first.get("tasks", {}), by_arm, baselines, reference),
             "cohort": cohort_flow(first),
             "runs": {run.name: _about(run) for run in evaluated},

@@ -36,16 +36,22 @@ def arms_section(by_arm: ByArm, reference: str) -> dict[str, Any]:
     return report
 
 
-def baselines_section(baselines: Mapping[str, RiskFigures], by_arm: ByArm, reference: str) -> dict[str, Any]:
-    """AUROC figures of each baseline, as of an arm with one seed.
+def baselines_section(
+    baselines: Mapping[str, RiskFigures], of_untrained: Mapping[str, Mapping[str, Floats]], by_arm: ByArm, reference: str
+) -> dict[str, Any]:
+    """AUROC figures and displacement ratios of each baseline, as of an arm with one seed.
 
     Args:
-        baselines: By name.
+        baselines: Risk models by name.
+        of_untrained: Displacement ratios by name.
         by_arm: Figures of each seed of each arm.
         reference: The arm that baselines are held against.
     """
     of_reference = {0: mean_over_seeds([run.figures for run in by_arm[reference].values()])}
-    return {model: {"figures": figure_reports({0: auroc_figures(risk.metrics)}, of_reference)} for model, risk in baselines.items()}
+    figures = {model: auroc_figures(risk.metrics) for model, risk in baselines.items()}
+    for name, of_name in of_untrained.items():
+        figures[name] = {**figures.get(name, {}), **of_name}
+    return {name: {"figures": figure_reports({0: of_name}, of_reference)} for name, of_name in figures.items()}
 
 
 def tasks_section(tasks: Mapping[str, Any], by_arm: ByArm, baselines: Mapping[str, RiskFigures], reference: str) -> dict[str, Any]:

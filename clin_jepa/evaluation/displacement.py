@@ -7,7 +7,7 @@ space. Cohorts come from the data, never from the latents (see `cohorts`).
 # Shapes: N windows, T hours, D features, R draws, G strata.
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from clin_jepa.evaluation.bootstrap import drawn_times, interval
 from clin_jepa.evaluation.weighted import number_or_none, quotient, weighted_mean
 
 EDGE_HOURS = 6
+# What tables call the displacement of the numbers themselves.
+RAW_NUMBERS = "raw_numbers"
 # First hours of a stay at which a stratum of windows ends: whose edge meets admission, whose does not on the first day, and all others.
 _STARTS = (EDGE_HOURS, 24)
 _COUNTS = 5
@@ -100,7 +102,8 @@ def displacement_report(found: Displacements, draws: int = 500, seed: int = 0) -
       day, later) and, within these, of fifths of measurement counts, weighted as the deteriorating windows lie in them. How much is
       known of a patient moves latents by itself. And after admission SOFA rises because organs are measured at last, one without data
       counting 0: most first days are among the deteriorating, and the first hours of a stay move latents of any patient.
-    - ``null_ratio``: the ratio with cohorts shuffled over whole stays, mean and 95 % interval over as many shuffles as draws.
+    - ``null_ratio`` and ``matched_null_ratio``: the ratios with cohorts shuffled over whole stays, mean and 95 % interval over as many
+      shuffles as draws.
 
     Args:
         found: Displacements.
@@ -113,15 +116,20 @@ def displacement_report(found: Displacements, draws: int = 500, seed: int = 0) -
     ones_1N = np.ones((1, len(found.distance_N)))
     stays, stay_N = np.unique(found.stay_N, return_inverse=True)
     drawn_RN = drawn_times(max(len(stays), 1), draws, seed).numpy()[:, stay_N]
-    shuffled_R = np.array(
-        [_ratio(found.distance_N, is_worse_N, ones_1N)[0] for is_worse_N in _shuffles(found.is_worse_N, stay_N, draws, seed)]
-    )
+    shuffled = [replace(found, is_worse_N=is_worse_N) for is_worse_N in _shuffles(found.is_worse_N, stay_N, draws, seed)]
+    null_R, matched_null_R = np.array([[ratio_1[0] for ratio_1 in ratios(each, ones_1N)] for each in shuffled]).reshape(-1, 2).T
     (ratio_1, matched_1), (ratio_R, matched_R) = ratios(found, ones_1N), ratios(found, drawn_RN)
     return {
         "ratio": number_or_none(ratio_1[0]),
         "matched_ratio": number_or_none(matched_1[0]),
-        "null_ratio": number_or_none(float(np.mean(shuffled_R)) if len(shuffled_R) else np.nan),
-        "ci95": {"ratio": interval(ratio_R), "matched_ratio": interval(matched_R), "null_ratio": interval(shuffled_R)},
+        "null_ratio": _mean(null_R),
+        "matched_null_ratio": _mean(matched_null_R),
+        "ci95": {
+            "ratio": interval(ratio_R),
+            "matched_ratio": interval(matched_R),
+            "null_ratio": interval(null_R),
+            "matched_null_ratio": interval(matched_null_R),
+        },
         "n_deteriorating": int(found.is_worse_N.sum()),
         "n_stable": int((~found.is_worse_N).sum()),
         "n_stays": len(stays),
@@ -166,6 +174,12 @@ def _strata(found: Displacements) -> NDArray[np.int64]:
         edges = np.quantile(counts, np.linspace(0, 1, _COUNTS + 1)[1:-1])
         stratum_N[is_within_N] += np.searchsorted(edges, found.measured_N[is_within_N], side="left")
     return stratum_N.astype(np.int64)
+
+
+def _mean(value_R: Floats) -> float | None:
+    """Over the shuffles in which it is defined."""
+    known_R = value_R[np.isfinite(value_R)]
+    return float(known_R.mean()) if len(known_R) else None
 
 
 def _shuffles(is_worse_N: NDArray[np.bool_], stay_N: NDArray[np.int64], draws: int, seed: int) -> Iterator[NDArray[np.bool_]]:

@@ -34,7 +34,7 @@ from clin_jepa.evaluation.windows import choose_windows
 from clin_jepa.run_folder import run_config
 from data_pipelines.labels import TASKS
 
-_VERSIONS = ("torch", "lightning", "transformers", "peft", "polars", "duckdb")
+_VERSIONS = ("torch", "lightning", "transformers", "peft", "polars", "duckdb", "numpy", "scikit-learn", "lightgbm", "umap-learn")
 _SINGULAR_VALUES = 256
 # Of which collapse is measured: 4 GB of Qwen3-8B's latents.
 _MOST_HOURS_OF_CLOUD = 262_144
@@ -101,8 +101,11 @@ def evaluate(
     wanted = _chosen("tasks", tasks, TASKS)
     held_against = _chosen("baselines", baselines, BASELINES)
     opened = open_run(Path(run), _path(checkpoint), _path(store), device)
-    tuned = tuned_checkpoint(opened) if tuned_encoder else None
-    models = (BACKBONE, REPORTED_PROBE, *((TUNED,) if tuned is not None and tuned.is_file() else ()), *held_against)
+    tuned, why_not_tuned = tuned_checkpoint(opened) if tuned_encoder else (None, "not asked for")
+    models = (BACKBONE, REPORTED_PROBE, *((TUNED,) if tuned is not None else ()), *held_against)
+    notes = _notes(opened, split)
+    for note in notes:
+        print(note)
     hours = split_hours(opened.data, split)
     if not len(hours.n_hours):
         raise InputError(f"{opened.data.store.path}: no stay is in the split {split}: give another one with --split")
@@ -134,13 +137,31 @@ def evaluate(
     spread = measures["mean_absolute_deviation"]
     output = opened.folder / "evaluation"
     grid = read_grid(opened.data.store)
-    geometry = measure_geometry(opened, latents, grid, split, draws, seed, with_tuned_encoder=tuned_encoder)
+    geometry = measure_geometry(opened, latents, grid, split, draws, seed, tuned, why_not_tuned)
     decoded = decoded_report(opened.module, opened.data, latents, grid, split, windows, batch_size, draws, seed) if decoders else {}
     by_task, risk = _risk_tasks(setting, grid, wanted, models, tuned)
+    if wanted and tuned_encoder and tuned is None:
+        risk["not_measured"] = {TUNED: why_not_tuned}
+    options = {
+        "store": str(opened.data.store.path),
+        "split": split,
+        "context_hours": context_hours,
+        "horizon_hours": horizon_hours,
+        "other_contexts": list(other_contexts),
+        "minimum_windows": minimum_windows,
+        "draws": draws,
+        "batch_size": batch_size,
+        "device": str(next(opened.module.parameters()).device),
+        "seed": seed,
+        "tasks": list(wanted),
+        "baselines": list(held_against),
+        "decoders": decoders,
+        "tuned_encoder": tuned_encoder,
+    }
     sections = {
         "dataset": _dataset(opened),
         "encoder": _encoder(opened),
-        "run": _run(opened, split),
+        "run": {**_run(opened, split), "evaluation": options, "notes": notes},
         "drift": {
             **drift_report(errors, windows, spread, draws=draws, seed=seed),
             "other_contexts": {str(context): _drift_from(setting, context, horizon_hours, spread) for context in other_contexts},
@@ -151,7 +172,8 @@ def evaluate(
         **risk,
     }
     # Now that everything is measured. The figures come last: wherever an evaluation is killed, they never stand beside tables of others.
-    (output / "metrics.json").unlink(missing_ok=True)
+    for name in ("metrics.json", "report.html"):
+        (output / name).unlink(missing_ok=True)
     write_predictions(list(by_task.values()), output / "predictions.parquet")
     write_parquet_atomically(errors_table(errors, windows, opened.data, split), output / "rollout_errors.parquet")
     write_parquet_atomically(geometry.displacements, output / "displacements.parquet")
@@ -211,12 +233,26 @@ def _drift_from(setting: _Setting, context: int, horizon: int, spread: float) ->
         return {"unavailable": f"{context} h of context do not fit the predictor's {most} positions"}
     wanted = {"context_hours": context, "horizon_hours": min(horizon, most - context + 1)}
     hours = split_hours(data, setting.split).n_hours
-    windows = choose_windows(hours, **wanted, stride=data.windowing.stride, minimum=setting.minimum_windows)
+    try:
+        windows = choose_windows(hours, **wanted, stride=data.windowing.stride, minimum=setting.minimum_windows)
+    except InputError as error:  # no stay is long enough; what is measured from the main context stands
+        return {"unavailable": str(error)}
     if windows.shortened:
         return {"unavailable": windows.reason}
     measured = (setting.latents, setting.mean_of_hour, setting.split)
     errors = rollout_errors(setting.opened.module, data, *measured, windows, setting.batch_size)
     return drift_report(errors, windows, spread, draws=setting.draws, seed=setting.seed)
+
+
+def _notes(opened: FinishedRun, split: Split) -> list[str]:
+    """What a reader has to know before any figure."""
+    fitted = {
+        "train": "on which the run, its probes and the baselines were fitted",
+        "tuning": "which stopped and chose probes and baselines",
+        "held_out": None,
+    }[split]
+    flatters = None if fitted is None else f"These are stays of the split {split}, {fitted}: the figures flatter."
+    return [note for note in (opened.note, flatters) if note is not None]
 
 
 def _path(given: str | Path | None) -> Path | None:

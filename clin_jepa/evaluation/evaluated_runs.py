@@ -97,7 +97,9 @@ def run_seed(folder: Path) -> int:
 def _options(run: EvaluatedRun) -> dict[str, Any]:
     """What runs must share, by option; hours as they were after windows had to be shortened, which rests on the store alone."""
     drift = run.metrics["drift"]
-    return {"split": run.metrics["run"]["split"], "context_hours": drift["context_hours"], "horizon_hours": drift["horizon_hours"]}
+    seed = run.metrics["run"].get("evaluation", {}).get("seed", 0)
+    hours = {name: drift[name] for name in ("context_hours", "horizon_hours")}
+    return {"split": run.metrics["run"]["split"], **hours, "seed": seed}
 
 
 def _evaluated(given: str) -> EvaluatedRun:

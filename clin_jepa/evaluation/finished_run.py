@@ -31,6 +31,7 @@ class FinishedRun:
         history: What the collapse monitor saw at each validation.
         module: The model, frozen, on the evaluation device.
         data: The data it was trained on, or another store given instead.
+        note: What a reader has to know of another store; None of the one that it was trained on.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class FinishedRun:
     history: list[dict[str, Any]]
     module: ClinJEPA
     data: TrajectoryDataModule
+    note: str | None = None
 
 
 def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str) -> FinishedRun:
@@ -83,9 +85,9 @@ def open_run(run: Path, checkpoint: Path | None, store: Path | None, device: str
             f"{data.store.path} no longer holds what {path} was trained on: give the store that it was trained on with --store, or give "
             "this one, if none of the stays that it holds out was trained on"
         )
-    if store is not None:
-        _check_was_not_trained_on(trained_on, data.store)
-    return FinishedRun(run, path, step, history, module, data)
+    is_another = data.tokens.fingerprint != trained["tokens"]
+    note = _note_on_another_store(trained_on, data.store) if is_another else None
+    return FinishedRun(run, path, step, history, module, data, note)
 
 
 def _data_settings(run: Path) -> dict[str, Any]:
@@ -101,13 +103,17 @@ def _data_settings(run: Path) -> dict[str, Any]:
     return settings
 
 
-def _check_was_not_trained_on(trained_on: Path, given: TrajectoryStore) -> None:
-    """Refuse a store that holds out subjects of the training, as one that was split anew does; untold where the first store is gone."""
-    if not (trained_on / "dataset.json").is_file():
-        return
-    first = TrajectoryStore(trained_on)
-    if first.fingerprint == given.fingerprint or first.dataset.get("source") != given.dataset.get("source"):
-        return
+def _note_on_another_store(trained_on: Path, given: TrajectoryStore) -> str:
+    """What is known of a store that the run was not trained on.
+
+    Raises:
+        InputError: If it holds out subjects of the training, as one that was split anew does.
+    """
+    first = TrajectoryStore(trained_on) if (trained_on / "dataset.json").is_file() else None
+    if first is None or first.fingerprint == given.fingerprint:
+        return "The store that the run was trained on is no longer there: stays of this one may have been trained on."
+    if first.dataset.get("source") != given.dataset.get("source"):
+        return f"The run was trained on another source, {first.dataset.get('source')}."
     used = first.stays.filter(pl.col("split") != "held_out")["subject_id"]
     held_out = given.stays.filter(pl.col("split") == "held_out")["subject_id"].unique()
     if both := int(held_out.is_in(used.implode()).sum()):
@@ -115,6 +121,7 @@ def _check_was_not_trained_on(trained_on: Path, given: TrajectoryStore) -> None:
             f"{both} of {len(held_out)} subjects that {given.path} holds out trained or tuned the run, on {trained_on}: its figures would "
             "flatter; give a store with the split of that one"
         )
+    return "This is not the store that the run was trained on; none of the subjects that it holds out was trained on."
 
 
 def _listed(folder: Path) -> str:

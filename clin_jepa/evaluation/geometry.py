@@ -6,6 +6,7 @@ The same is measured on the latents of the encoder as it was before the curricul
 # Shapes: N windows, T hours, D features.
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from clin_jepa.evaluation.filled_forward import filled_forward
 from clin_jepa.evaluation.finished_run import FinishedRun
 from clin_jepa.evaluation.numeric_grid import NumericGrid, training_mean_and_std
 from clin_jepa.evaluation.store_latents import StoreLatents
-from clin_jepa.evaluation.tuned_encoder import encoder_as_tuned, tuned_checkpoint
+from clin_jepa.evaluation.tuned_encoder import encoder_as_tuned
 from data_pipelines.variables import action_variables
 
 SCHEMA = {
@@ -60,8 +61,8 @@ def measure_geometry(
     split: Split,
     draws: int,
     seed: int,
-    *,
-    with_tuned_encoder: bool = True,
+    tuned: Path | None,
+    why_not_tuned: str = "",
 ) -> Geometry:
     """Measure the windows of a split.
 
@@ -72,12 +73,13 @@ def measure_geometry(
         split: The split that is measured.
         draws: Bootstrap draws, by stay.
         seed: Of the draws.
-        with_tuned_encoder: Whether to encode the windows with the encoder before the curriculum too.
+        tuned: Checkpoint of the encoder before the curriculum, where that encodes the windows too.
+        why_not_tuned: Why there is none.
 
     Returns:
         A report with what `displacement_report` gives for the latents; the same under ``tuned_encoder`` for the encoder before the
-        curriculum, and under ``raw_features`` for the store's numbers; ``window_hours``. ``{"unavailable": why}`` stands in place of
-        what could not be measured.
+        curriculum, and under ``raw_features`` for the store's numbers; ``window_hours``; ``n_by_criterion``, how many windows each
+        criterion of deterioration holds for. ``{"unavailable": why}`` stands in place of what could not be measured.
     """
     data = opened.data
     reason = why_no_cohorts(data.store)
@@ -89,7 +91,7 @@ def measure_geometry(
     row_NT = _rows(opened, cohorts)
     first_ND, last_ND = _edges(latents, data.tokens.state_H, row_NT)
     moved_N = distance(first_ND, last_ND)
-    tuned_N, why_not = _of_the_tuned_encoder(opened, latents, row_NT) if with_tuned_encoder else (None, "not asked for")
+    tuned_N = None if tuned is None else _of_the_tuned_encoder(opened, latents, row_NT, tuned)
     is_train_S = (data.store.stays["split"] == "train").to_numpy()
     raw_N = _of_numbers(grid.numbers, cohorts, is_train_S)
 
@@ -111,7 +113,8 @@ def measure_geometry(
         {
             "window_hours": WINDOW_HOURS,
             **report("distance"),
-            "tuned_encoder": {"unavailable": why_not} if tuned_N is None else report("distance_tuned"),
+            "n_by_criterion": dict(cohorts.n_by_criterion),
+            "tuned_encoder": {"unavailable": why_not_tuned} if tuned_N is None else report("distance_tuned"),
             "raw_features": report("distance_raw"),
         },
         table,
@@ -120,16 +123,11 @@ def measure_geometry(
     )
 
 
-def _of_the_tuned_encoder(opened: FinishedRun, latents: StoreLatents, row_NT: NDArray[np.int64]) -> tuple[Floats | None, str]:
-    """Displacement of each window's latents under the encoder before the curriculum; or None, and why."""
-    checkpoint = tuned_checkpoint(opened)
-    if checkpoint is None:
-        return None, "the run began with an encoder that was not tuned on its own: there is no phase 0 and no --model.encoder.weights"
-    if not checkpoint.is_file():
-        return None, f"{checkpoint.name}, which the run began with, is no longer where --model.encoder.weights says"
+def _of_the_tuned_encoder(opened: FinishedRun, latents: StoreLatents, row_NT: NDArray[np.int64], checkpoint: Path) -> Floats:
+    """Displacement of each window's latents under the encoder before the curriculum."""
     with encoder_as_tuned(opened, checkpoint):
         before = StoreLatents(opened.module, opened.data.tokens, latents.tokenizer, opened.folder / "latents")
-        return distance(*_edges(before, opened.data.tokens.state_H, row_NT, progress="encode as tuned")), ""
+        return distance(*_edges(before, opened.data.tokens.state_H, row_NT, progress="encode as tuned"))
 
 
 def _of_numbers(grid: NumericGrid, cohorts: Cohorts, is_train_S: NDArray[np.bool_]) -> Floats:

@@ -34,7 +34,10 @@ def geometry_section(metrics: Mapping[str, Any], measured: Geometry | None) -> d
     content = {
         "unavailable": None,
         "rows": [
-            {"name": name, "cells": [cell(figures, figure, ".2f") for figure in ("ratio", "matched_ratio", "null_ratio")]}
+            {
+                "name": name,
+                "cells": [cell(figures, figure, ".2f") for figure in ("ratio", "matched_ratio", "null_ratio", "matched_null_ratio")],
+            }
             for name, figures in sections
             if "unavailable" not in figures
         ],
@@ -42,6 +45,7 @@ def geometry_section(metrics: Mapping[str, Any], measured: Geometry | None) -> d
         "n_deteriorating": geometry["n_deteriorating"],
         "n_stable": geometry["n_stable"],
         "n_stays": geometry["n_stays"],
+        "criteria": ", ".join(f"{name} {count}" for name, count in geometry.get("n_by_criterion", {}).items()),
         "fewest": FEWEST,
     }
     if measured is not None:

@@ -16,7 +16,7 @@ from clin_jepa.errors import InputError
 
 SCHEMA_VERSION = 1
 REQUIRED = ("dataset", "encoder", "run", "drift", "collapse")
-OPTIONAL = ("geometry", "decoded", "tasks", "baselines")
+OPTIONAL = ("geometry", "decoded", "tasks", "other_probes", "baselines", "not_measured")
 
 
 def write_metrics(sections: Mapping[str, Any], path: Path) -> Path:

@@ -79,6 +79,10 @@ def _content(
         "tables": [_table(drift, *table) for table in _TABLES],
         "arms": _arms(drift),
         "contexts": _contexts(drift),
+        "other_contexts_missing": [
+            (context, entry["unavailable"]) for context, entry in drift.get("other_contexts", {}).items() if "unavailable" in entry
+        ],
+        "notes": run.get("notes", []),
         "legend": legend(list(drift["models"])),
         "plots": [_plot(curves["drift"], table) for figure in _PLOTS for table in _TABLES if table[0] == figure],
         "spectrum": Markup(plot_spectrum(curves["singular_values"])) if curves.get("singular_values") else None,
@@ -92,7 +96,8 @@ def _content(
         "cards": [
             ("Data set", setting_rows({key: value for key, value in metrics["dataset"].items() if key not in ("splits", "stay_counts")})),
             ("Encoder", setting_rows(metrics["encoder"])),
-            ("Run", setting_rows({key: value for key, value in run.items() if key not in ("versions", "settings")})),
+            ("Run", setting_rows({key: value for key, value in run.items() if key not in ("versions", "settings", "evaluation", "notes")})),
+            ("Evaluation", setting_rows(run.get("evaluation", {}))),
             ("Versions", setting_rows(versions)),
         ],
         "settings": setting_rows(settings),
@@ -137,7 +142,7 @@ def _decoded(decoded: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _contexts(drift: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The last forecast hour from each context, in order; what could not be measured is left out."""
+    """The last forecast hour from each context, in order, of those that could be measured."""
     others = {int(context): entry for context, entry in drift.get("other_contexts", {}).items() if "unavailable" not in entry}
     entries = {drift["context_hours"]: drift, **others}
     return [

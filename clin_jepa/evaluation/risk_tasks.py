@@ -3,6 +3,7 @@
 # Shapes: N rows, F features, W width of the predictor.
 
 import hashlib
+import importlib.metadata
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -32,12 +33,23 @@ from clin_jepa.evaluation.task_rows import TaskRows, task_rows, why_not
 from clin_jepa.evaluation.tuned_encoder import encoder_as_tuned
 from clin_jepa.evaluation.weighted import number_or_none
 
-# Raised when scores of an earlier version would differ.
-_VERSION = 4
-
 # Of an hourly task of a large hospital, which has millions; features of all of them would not fit into memory.
 _MOST_TRAINING_ROWS = 200_000
 _ROWS_SCORED_AT_ONCE = 50_000
+
+# Modules whose code decides scores: with other code they are made again.
+_MADE_BY = (
+    "filled_forward",
+    "latent_features",
+    "numeric_grid",
+    "probe",
+    "risk_models",
+    "risk_tasks",
+    "sequence_baselines",
+    "sequence_networks",
+    "tabular_baselines",
+    "task_rows",
+)
 
 Floats = NDArray[np.float32]
 
@@ -113,7 +125,7 @@ class RiskTasks:
             return read_predictions(part)
         taken_N = rows.of_split(self.split)
         if model in KINDS:
-            score_M = sequence_scores(model, self._inputs, rows, taken_N, self.seed)
+            score_M = sequence_scores(model, self._inputs, rows, taken_N, self.seed, self._device)
         else:
             fitted = self._fit(model, rows)
             score_M = np.concatenate([fitted.probabilities(self._features(model, part)) for part in _parts(rows.taken(taken_N))])
@@ -148,6 +160,10 @@ class RiskTasks:
             )
         return feature_NF
 
+    @property
+    def _device(self) -> torch.device:
+        return next(self.opened.module.parameters()).device
+
     @cached_property
     def _inputs(self) -> HourlyInputs:
         return hourly_inputs(self.grid, (self.store.stays["split"] == "train").to_numpy())
@@ -165,8 +181,12 @@ class RiskTasks:
         return self._latents_as_tuned, None
 
     def _key(self) -> str:
-        """What scores depend on: weights of encoder and predictor, the store, the split, the seed."""
-        digest = hashlib.sha256(repr((_VERSION, self.store.fingerprint, self.split, self.seed, torch.__version__)).encode())
+        """What scores depend on: weights of encoder and predictor, the store, split, seed and windows, and the code that makes them."""
+        versions = torch.__version__, importlib.metadata.version("scikit-learn"), importlib.metadata.version("lightgbm")
+        chosen = self.store.fingerprint, self.split, self.seed, self.data.windowing, self._device.type
+        digest = hashlib.sha256(repr((*versions, *chosen)).encode())
+        for module in _MADE_BY:
+            digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
         digest.update(self.opened.module.encoder.fingerprint().encode())
         for name, parameter in sorted(self.opened.module.predictor.state_dict().items()):
             digest.update(name.encode() + parameter.cpu().contiguous().numpy().tobytes())
@@ -176,7 +196,7 @@ class RiskTasks:
 def task_report(
     by_task: Mapping[str, pl.DataFrame], unavailable: Mapping[str, str], opened: FinishedRun, draws: int, seed: int
 ) -> dict[str, Any]:
-    """The sections ``tasks`` (the backbone's) and ``baselines`` of ``metrics.json``.
+    """The sections ``tasks`` (the backbone's), ``other_probes`` (of the same latents) and ``baselines`` of ``metrics.json``.
 
     Args:
         by_task: Predictions of all models by task.
@@ -186,12 +206,12 @@ def task_report(
         seed: Of the draws.
 
     Returns:
-        ``{"tasks": {task: figures}, "baselines": {model: {task: figures}}}``. Figures are each of `METRICS`, ``n``, ``n_positive``,
-        ``n_subjects``, ``prevalence`` and ``ci95``; a baseline's also hold ``backbone_minus_this`` with intervals of paired differences. A
-        task that cannot be asked is ``{"unavailable": why}``.
+        ``{"tasks": {task: figures}, "other_probes": {model: {task: figures}}, "baselines": {model: {task: figures}}}``. Figures are
+        each of `METRICS`, ``n``, ``n_positive``, ``n_subjects``, ``prevalence`` and ``ci95``; those of other models also hold
+        ``backbone_minus_this`` with intervals of paired differences. A task that cannot be asked is ``{"unavailable": why}``.
     """
     tasks: dict[str, Any] = {}
-    baselines: dict[str, dict[str, Any]] = {}
+    others: dict[str, dict[str, dict[str, Any]]] = {"other_probes": {}, "baselines": {}}
     for task, table in tqdm(by_task.items(), desc="bootstrap", unit="task"):
         models = {str(name): scored(part, opened.data.store) for (name,), part in table.group_by("model", maintain_order=True)}
         drawn = {name: drawn_metrics(given, draws, seed) for name, given in models.items()}
@@ -206,8 +226,8 @@ def task_report(
                 **{metric: number_or_none(plain[BACKBONE][metric] - plain[name][metric]) for metric in METRICS},
                 "ci95": paired_differences(drawn[BACKBONE], drawn[name]),
             }
-            baselines.setdefault(name, {})[task] = figures
-    return {"tasks": {**tasks, **{task: {"unavailable": reason} for task, reason in unavailable.items()}}, "baselines": baselines}
+            others["other_probes" if name == REPORTED_PROBE else "baselines"].setdefault(name, {})[task] = figures
+    return {"tasks": {**tasks, **{task: {"unavailable": reason} for task, reason in unavailable.items()}}, **others}
 
 
 def _parts(rows: TaskRows) -> Iterator[TaskRows]:

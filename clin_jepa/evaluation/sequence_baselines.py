@@ -133,7 +133,9 @@ class SequenceBaseline(LightningModule):
         return torch.optim.AdamW(self.parameters(), lr=_RATE, weight_decay=_DECAY)
 
 
-def sequence_scores(kind: Kind, inputs: HourlyInputs, rows: TaskRows, scored_N: NDArray[np.bool_], seed: int) -> NDArray[np.float64]:
+def sequence_scores(
+    kind: Kind, inputs: HourlyInputs, rows: TaskRows, scored_N: NDArray[np.bool_], seed: int, device: torch.device | None = None
+) -> NDArray[np.float64]:
     """Train on a task's training rows until the tuning rows' loss no longer falls, keep the best epoch, and score other rows.
 
     Args:
@@ -142,6 +144,7 @@ def sequence_scores(kind: Kind, inputs: HourlyInputs, rows: TaskRows, scored_N: 
         rows: Rows of the task.
         scored_N: Which rows to score, ``[N]`` bool.
         seed: Of weights and order.
+        device: Where it trains; the CPU by default.
 
     Returns:
         Risk of each scored row, in their order, float64 in [0, 1].
@@ -154,8 +157,8 @@ def sequence_scores(kind: Kind, inputs: HourlyInputs, rows: TaskRows, scored_N: 
         best = ModelCheckpoint(folder, monitor="loss", save_weights_only=True)
         trainer = Trainer(
             max_epochs=_EPOCHS,
-            accelerator="auto",
-            devices=1,
+            accelerator="cpu" if device is None or device.type == "cpu" else "gpu",
+            devices=1 if device is None or device.index is None else [device.index],
             gradient_clip_val=1.0,
             logger=False,
             enable_progress_bar=False,

@@ -2,6 +2,7 @@
 
 # Shapes: B stays, T hours, V variables, W hidden features.
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -22,7 +23,7 @@ class SequenceNetwork(nn.Module):
         Args:
             value_BTV: Standardised values, the last one known; 0, the training mean, before the first.
             known_BTV: 1 where a value was measured in that hour, else 0.
-            since_BTV: Hours since the last measurement before that hour, or since the stay began.
+            since_BTV: Days since the last measurement before that hour, or since the stay began.
             static_BC: Standardised age and sex.
         """
         raise NotImplementedError
@@ -91,8 +92,8 @@ class GRUDNetwork(SequenceNetwork):
         self.value_decay = nn.Parameter(torch.full((variables,), 0.05))
         self.value_offset = nn.Parameter(torch.zeros(variables))
         self.hidden_decay = nn.Linear(variables, width)
-        # What has just been measured makes nothing decay.
-        nn.init.uniform_(self.hidden_decay.weight, 0.0, 0.1)
+        # What has just been measured makes nothing decay; what was measured a day ago in all variables makes half decay, however many.
+        nn.init.uniform_(self.hidden_decay.weight, 0.0, 2 * math.log(2) / variables)
         nn.init.zeros_(self.hidden_decay.bias)
         self.cell = nn.GRUCell(2 * variables + static, width)
         self.output = nn.Linear(width, 1)

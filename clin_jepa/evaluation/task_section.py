@@ -1,12 +1,13 @@
 """The report's section on risk tasks, as the template needs it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 from markupsafe import Markup
 
 from clin_jepa.evaluation.classification import METRICS
+from clin_jepa.evaluation.displacement import RAW_NUMBERS
 from clin_jepa.evaluation.page import between, shown
 from clin_jepa.evaluation.risk_models import BACKBONE, BOOSTED, LOGISTIC, PREVALENCE, REPORTED_PROBE, TUNED
 from clin_jepa.evaluation.task_plots import legend, plot_task
@@ -21,6 +22,7 @@ LABELS = {
     "tcn": "TCN",
     "gru_d": "GRU-D",
     PREVALENCE: "Prevalence",
+    RAW_NUMBERS: "Raw numbers, standardised",
 }
 TITLES = {"auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "calibration error"}
 # A bootstrap of fewer subjects gives intervals that are too narrow.
@@ -53,6 +55,7 @@ def task_section(metrics: Mapping[str, Any], by_task: Mapping[str, pl.DataFrame]
             }
             for name, figures in measured.items()
         ],
+        "not_measured": [(LABELS.get(model, model), reason) for model, reason in metrics.get("not_measured", {}).items()],
         "unavailable": [(task_title(name), figures["unavailable"]) for name, figures in tasks.items() if "unavailable" in figures],
     }
 
@@ -62,42 +65,43 @@ def _overview(metrics: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[s
     models = _models(metrics)
     rows = []
     for task in measured:
-        values = [_figures(metrics, model, task).get("auroc") for model in models]
-        best = max((value for value in values if value is not None), default=None)
-        cells = [cell(_figures(metrics, model, task), "auroc", ".3f") for model in models]
-        rows.append(
-            {"title": task_title(task), "cells": [each | {"best": value == best} for each, value in zip(cells, values, strict=True)]}
-        )
+        best = _best(metrics, task, "auroc")
+        cells = [_cell(_figures(metrics, model, task), "auroc", best) for model in models]
+        rows.append({"title": task_title(task), "cells": cells})
     return {"models": [LABELS.get(model, model) for model in models], "rows": rows}
 
 
 def _rows(metrics: Mapping[str, Any], task: str) -> list[dict[str, Any]]:
     models = _models(metrics)
-    best = {name: _best(name, [_figures(metrics, model, task).get(name) for model in models if model != PREVALENCE]) for name in METRICS}
+    best = {name: _best(metrics, task, name) for name in METRICS}
     rows = []
     for model in models:
         figures = _figures(metrics, model, task)
-        cells = [
-            cell(figures, name, ".3f") | {"best": figures.get(name) is not None and figures.get(name) == best[name]} for name in METRICS
-        ]
+        cells = [_cell(figures, name, best[name]) for name in METRICS]
         difference = figures.get("backbone_minus_this", {"ci95": {}})
         rows.append({"model": LABELS.get(model, model), "cells": cells, "difference": cell(difference, "auroc", "+.3f")})
     return rows
 
 
 def _models(metrics: Mapping[str, Any]) -> list[str]:
-    return [BACKBONE, *metrics.get("baselines", {})]
+    return [BACKBONE, *metrics.get("other_probes", {}), *metrics.get("baselines", {})]
 
 
 def _figures(metrics: Mapping[str, Any], model: str, task: str) -> Mapping[str, Any]:
-    source = metrics["tasks"] if model == BACKBONE else metrics["baselines"][model]
+    source = metrics["tasks"] if model == BACKBONE else {**metrics.get("other_probes", {}), **metrics["baselines"]}[model]
     figures: Mapping[str, Any] = source.get(task, {"ci95": {}})
     return figures
 
 
-def _best(name: str, values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return (max if _HIGHER_IS_BETTER[name] else min)(known, default=None)
+def _best(metrics: Mapping[str, Any], task: str, name: str) -> float | None:
+    """Of all models but the prevalence, which tells no patient from another."""
+    values = [_figures(metrics, model, task).get(name) for model in _models(metrics) if model != PREVALENCE]
+    return (max if _HIGHER_IS_BETTER[name] else min)([value for value in values if value is not None], default=None)
+
+
+def _cell(figures: Mapping[str, Any], name: str, best: float | None) -> dict[str, Any]:
+    value = figures.get(name)
+    return cell(figures, name, ".3f") | {"best": value is not None and value == best}
 
 
 def cell(figures: Mapping[str, Any], name: str, form: str) -> dict[str, Any]:

@@ -12,13 +12,23 @@ from clin_jepa.evaluation.finished_run import FinishedRun
 from clin_jepa.run_folder import run_config
 
 
-def tuned_checkpoint(opened: FinishedRun) -> Path | None:
-    """The checkpoint of next-token tuning that a run began with: its own, or the one named by ``--model.encoder.weights``."""
+def tuned_checkpoint(opened: FinishedRun) -> tuple[Path | None, str]:
+    """The checkpoint of next-token tuning that a run began with: its own, or the one named by ``--model.encoder.weights``.
+
+    A path that was given from another folder is looked for from the run's folder upwards.
+
+    Returns:
+        The file, or None and why there is none.
+    """
     own = opened.folder / "checkpoints" / "phase0.ckpt"
     if own.is_file():
-        return own
+        return own, ""
     named = run_config(opened.folder)["model"]["encoder"].get("weights")
-    return Path(named) if named else None
+    if not named:
+        return None, "the run began with an encoder that was not tuned on its own: there is no phase 0 and no --model.encoder.weights"
+    places = (Path(), *opened.folder.resolve().parents)
+    found = next((place / named for place in places if (place / named).is_file()), None)
+    return found, "" if found else f"{named}, which the run began with, is no longer where --model.encoder.weights says"
 
 
 @contextmanager

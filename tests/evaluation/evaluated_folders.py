@@ -12,6 +12,7 @@ import yaml
 from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.evaluation.displacement import displacement_report, displacements_of
 from clin_jepa.evaluation.drift import drift_report
+from clin_jepa.evaluation.geometry import SCHEMA as DISPLACEMENTS
 from clin_jepa.evaluation.metrics_file import write_metrics
 from clin_jepa.evaluation.model_names import COPY_FORWARD, LAST_ACTION, LINEAR, NO_ACTION, TRAINING_MEAN, TRUE_ACTIONS
 from clin_jepa.evaluation.predictions_file import SCHEMA, write_predictions
@@ -120,7 +121,8 @@ def _displacements(stay_ids: np.ndarray, random: np.random.Generator) -> pl.Data
     is_worse_N = np.arange(len(stay_ids)) % 3 == 0
     distance_N = random.gamma(4.0, 0.25, len(stay_ids)) * np.where(is_worse_N, 1.5, 1.0)
     columns = {"stay_id": stay_ids, "start": 0, "is_worse": is_worse_N, "measured": np.arange(len(stay_ids)) % 9, "distance": distance_N}
-    return pl.DataFrame(columns)
+    untrained = {"distance_tuned": None, "distance_raw": random.gamma(4.0, 0.25, len(stay_ids))}
+    return pl.DataFrame({**columns, **untrained}).cast(DISPLACEMENTS)  # type: ignore[arg-type]
 
 
 def _scores(store: TrajectoryStore, task: str, skill: float, baselines: bool, random: np.random.Generator) -> pl.DataFrame:

@@ -99,8 +99,11 @@ def test_a_store_that_was_extracted_again_since(copied: Run, refused: Callable[.
 
     assert message.startswith(f"{store} no longer holds what {copied.checkpoint_path()} was trained on: give the store")
     assert "--store" in message and not (copied.folder / "evaluation").exists()
-    assert open_run(copied.folder, None, store, "cpu").data.store.path == store
-    assert open_run(copied.folder, None, copied.store, "cpu").data.store.path == copied.store
+    opened = open_run(copied.folder, None, store, "cpu")
+    assert opened.data.store.path == store
+    assert opened.note is not None and opened.note.endswith("is no longer there: stays of this one may have been trained on.")
+    own = open_run(copied.folder, None, copied.store, "cpu")
+    assert own.data.store.path == copied.store and own.note is None
 
 
 def test_a_store_that_holds_out_what_was_trained_on(copied: Run, refused: Callable[..., str], tmp_path: Path) -> None:
@@ -170,6 +173,20 @@ def test_a_task_of_which_the_held_out_stays_are_of_one_class(copied: Run, tmp_pa
     assert metrics["tasks"][STAY_TASK] == {"unavailable": reason}
     assert metrics["tasks"][HOURLY_TASK]["n"] == 72 and list(metrics["baselines"]["logistic"]) == [HOURLY_TASK]
     assert reason in (copied.folder / "evaluation" / "report.html").read_text()
+
+
+def test_another_store_and_stays_that_were_trained_on_are_said(copied: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--tasks", "none", "--split", "tuning", "--store", other_content(tmp_path / "again"))
+    assert clinjepa("evaluate", "--run", copied.folder, *QUICKLY, *words) == 0
+    notes = json.loads((copied.folder / "evaluation" / "metrics.json").read_text())["run"]["notes"]
+    assert notes == [
+        "This is not the store that the run was trained on; none of the subjects that it holds out was trained on.",
+        "These are stays of the split tuning, which stopped and chose probes and baselines: the figures flatter.",
+    ]
+    page, printed = (copied.folder / "evaluation" / "report.html").read_text(), capsys.readouterr().out
+    assert all(note in page and note in printed for note in notes)
+    assert clinjepa("compare", copied.folder, "--store", tmp_path / "again", "--output", tmp_path / "out", "--draws", "5") == 0
+    assert all(note in (tmp_path / "out" / "report.html").read_text() for note in notes)
 
 
 # ---------------------------------------------------------------------- scores
@@ -261,6 +278,10 @@ def with_another(section: str, name: str, value: Any) -> Callable[[Path], None]:
     return change
 
 
+def without_column(path: Path) -> None:
+    pl.read_parquet(path).drop("measured").write_parquet(path)
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -269,6 +290,7 @@ def with_another(section: str, name: str, value: Any) -> Callable[[Path], None]:
             "{other} was measured on another store than {run}: evaluate both with the same --store",
         ),
         (with_another("run", "split", "train"), "{other} was evaluated with --split train, {run} with held_out: give both the same"),
+        (with_another("run", "evaluation", {"seed": 7}), "{other} was evaluated with --seed 7, {run} with 0: give both the same"),
         (with_another("drift", "horizon_hours", 99), "{other} was evaluated with --horizon_hours 99, {run} with"),
         (with_another("drift", "context_hours", 1), "{other} was evaluated with --context_hours 1, {run} with"),
         (lambda folder: (folder / "metrics.json").write_text("{"), "{other}/evaluation/metrics.json is not valid JSON"),
@@ -276,6 +298,7 @@ def with_another(section: str, name: str, value: Any) -> Callable[[Path], None]:
         (lambda folder: (folder / "predictions.parquet").write_text("x"), "{other}/evaluation/predictions.parquet cannot be read"),
         (lambda folder: (folder / "rollout_errors.parquet").write_text("x"), "{other}/evaluation/rollout_errors.parquet cannot be read"),
         (lambda folder: (folder / "displacements.parquet").unlink(), "{other}/evaluation/displacements.parquet is missing"),
+        (lambda folder: without_column(folder / "displacements.parquet"), "{other}/evaluation/displacements.parquet lacks the column"),
     ],
 )
 def test_runs_that_cannot_be_held_side_by_side(
@@ -289,3 +312,16 @@ def test_runs_that_cannot_be_held_side_by_side(
     message = capsys.readouterr().err
     assert f"clinjepa compare: error: {words.format(other=other, run=evaluated)}" in message and "evaluate" in message
     assert not (tmp_path / "out").exists()
+
+
+def test_a_comparison_in_place_of_an_evaluation(evaluated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (evaluated / "evaluation" / "metrics.json").read_bytes()
+    assert clinjepa("compare", evaluated, "--output", evaluated / "evaluation") == 2
+    assert f"is where the evaluation of {evaluated} lies: give another folder" in capsys.readouterr().err
+    assert (evaluated / "evaluation" / "metrics.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("draws", ["0", "-1"])
+def test_a_comparison_without_draws(evaluated: Path, tmp_path: Path, draws: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert clinjepa("compare", evaluated, "--output", tmp_path / "out", "--draws", draws) == 2
+    assert f"--draws {draws}: intervals need at least 1" in capsys.readouterr().err

@@ -20,6 +20,17 @@ def judged(tmp_path: Path, *stays: WrittenStay) -> dict[tuple[int, int], bool]:
     return dict(zip(zip(ids, found.start_N.tolist(), strict=True), found.is_worse_N.tolist(), strict=True))
 
 
+def test_days_are_counted_by_each_criterion_that_holds(tmp_path: Path) -> None:
+    risen: Sofa = {**LEVEL, 10: 6.0}
+    stays = (
+        WrittenStay(1, 24, values={"sofa": risen, "norepinephrine": {12: 0.1}}),
+        WrittenStay(2, 24, values={"sofa": risen}, death_hour=23.6),
+        WrittenStay(3, 24, values={"sofa": LEVEL}),
+    )
+    found = find_cohorts(write_store(tmp_path / "store", stays), "train")
+    assert found.n_by_criterion == {"death": 1, "SOFA": 2, "vasopressor": 1, "ventilation": 0}
+
+
 def pressor(*hours: int) -> Mapping[str, Sofa]:
     return {"sofa": LEVEL, "norepinephrine": dict.fromkeys(hours, 0.1)}
 

@@ -11,9 +11,11 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from clin_jepa.data.trajectory_store import TrajectoryStore
+from clin_jepa.evaluation import compare
 from clin_jepa.evaluation.arms import draw_subjects
 from clin_jepa.evaluation.classification import METRICS, metrics
 from clin_jepa.evaluation.model_names import TRUE_ACTIONS
+from clin_jepa.evaluation.page import between
 from clin_jepa.evaluation.predictions_file import SCHEMA, read_predictions, scored
 from clin_jepa.evaluation.task_section import LABELS
 from tests.evaluation.evaluated_folders import BASELINES, HORIZON, SPREAD, STAY_COUNTS, TASKS, hospital, write_run
@@ -131,6 +133,26 @@ def test_intervals_are_those_of_shared_draws_of_subjects(report: dict[str, Any],
         assert found[section][model]["auprc"]["minus_reference_ci95"] == pytest.approx(expected)
 
 
+def test_the_raw_numbers_are_held_beside_the_latents(report: dict[str, Any], page: str, folders: list[Path]) -> None:
+    table = pl.read_parquet(folders[0] / "evaluation" / "displacements.parquet")
+    mean = dict(table.group_by("is_worse").agg(pl.col("distance_raw").mean()).iter_rows())
+    raw = report["baselines"]["raw_numbers"]["figures"]["displacement_ratio"]
+    full = report["arms"]["full"]["figures"]["displacement_ratio"]["value"]
+    assert raw["value"] == pytest.approx(mean[True] / mean[False])
+    assert raw["minus_reference"] == pytest.approx(raw["value"] - full)
+    assert "tuned_encoder" not in report["baselines"]
+    geometry = page[page.index('id="geometry"') : page.index('id="tasks"')]
+    assert geometry.count("Raw numbers, standardised") == 2  # plain and matched
+
+
+def test_a_difference_of_several_seeds_has_an_interval_over_them(folders: list[Path], store: TrajectoryStore, tmp_path: Path) -> None:
+    others = [write_run(tmp_path / f"other_seed{seed}", store, seed=seed, skill=2.0) for seed in (0, 1)]
+    assert clinjepa("compare", *folders[:2], *others, "--output", tmp_path / "out", "--draws", "5") == 0
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    pair = content["arms"]["other"]["figures"]["mean auroc, all tasks"]["minus_reference_seed_ci95"]
+    assert f"; seeds {between(pair, '+.3f')}</small>" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_every_figure_has_its_count(report: dict[str, Any]) -> None:
     counts = {name: figure["n"] for name, figure in report["arms"]["full"]["figures"].items()}
     assert counts == {
@@ -206,6 +228,18 @@ def test_what_cannot_be_told_apart_is_refused(folders: list[Path], tmp_path: Pat
     assert "--highlight published: no run is of that arm; there are full, naive, lucky" in capsys.readouterr().err
     assert clinjepa("compare", *folders, "--output", tmp_path, "--highlight", json.dumps(["full"] * 7)) == 2
     assert "more than 6 colours are not told apart" in capsys.readouterr().err
+
+
+def test_files_of_two_comparisons_never_stand_side_by_side(folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("--output", tmp_path, "--draws", "5")
+    assert clinjepa("compare", *folders, *words) == 0
+
+    def killed(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare, "_write_predictions", killed)
+    assert clinjepa("compare", folders[0], *words) != 0
+    assert [file.name for file in tmp_path.iterdir()] == ["predictions.parquet"]
 
 
 def test_a_store_elsewhere_is_named(

@@ -31,6 +31,9 @@ def test_the_ratio_is_found_and_the_null_is_one() -> None:
     low, high = report["ci95"]["null_ratio"]
     assert low < 1.0 < high and report["null_ratio"] == pytest.approx(1.0, abs=0.02)
     assert not low < report["ratio"] < high
+    low, high = report["ci95"]["matched_null_ratio"]
+    assert low < 1.0 < high and report["matched_null_ratio"] == pytest.approx(1.0, abs=0.02)
+    assert not low < report["matched_ratio"] < high
 
 
 @pytest.mark.parametrize("figure", ["ratio", "matched_ratio"])

@@ -22,7 +22,11 @@ from tests.training_runs import Run
 
 # Two windows of each of the first stays.
 COHORTS = Cohorts(
-    stay_N=np.array([0, 0, 1, 2]), start_N=np.array([0, 1, 0, 2]), is_worse_N=np.array([True, False, False, True]), measured_N=np.arange(4)
+    stay_N=np.array([0, 0, 1, 2]),
+    start_N=np.array([0, 1, 0, 2]),
+    is_worse_N=np.array([True, False, False, True]),
+    measured_N=np.arange(4),
+    n_by_criterion={"SOFA": 2, "death": 0},
 )
 
 
@@ -39,7 +43,7 @@ def _measured(opened: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> Geometry:
     monkeypatch.setattr(geometry_module, "why_no_cohorts", lambda store: None)
     monkeypatch.setattr(geometry_module, "find_cohorts", lambda store, split: COHORTS)
     latents = StoreLatents(opened.module, opened.data.tokens, opened.data.tokenizer(), opened.folder / "latents")
-    return measure_geometry(opened, latents, read_grid(opened.data.store), "train", draws=10, seed=0)
+    return measure_geometry(opened, latents, read_grid(opened.data.store), "train", 10, 0, *tuned_checkpoint(opened))
 
 
 def _distances(opened: FinishedRun, checkpoint: Path) -> list[float]:
@@ -66,6 +70,7 @@ def test_windows_are_measured_with_the_finished_encoder_and_with_the_one_before_
     assert np.linalg.norm(measured.last_ND - measured.first_ND, axis=1).tolist() == pytest.approx(table["distance"].to_list())
     mean = table.group_by("is_worse").agg(pl.col("distance_tuned").mean()).sort("is_worse")["distance_tuned"]
     assert measured.report["tuned_encoder"]["ratio"] == pytest.approx(mean[1] / mean[0])
+    assert measured.report["n_by_criterion"] == {"SOFA": 2, "death": 0}
 
 
 def test_a_run_without_a_tuned_encoder_says_why_there_is_none(opened: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,11 +83,18 @@ def test_a_run_without_a_tuned_encoder_says_why_there_is_none(opened: FinishedRu
 
 def test_the_checkpoint_named_by_the_config_is_the_tuned_one(opened: FinishedRun) -> None:
     own = opened.folder / "checkpoints" / "phase0.ckpt"
-    assert tuned_checkpoint(opened) == own
+    assert tuned_checkpoint(opened) == (own, "")
     own.unlink()
     config = opened.folder / "config.yaml"
-    config.write_text(config.read_text(encoding="utf-8").replace("weights: null", "weights: /elsewhere/phase0.ckpt"), encoding="utf-8")
-    assert tuned_checkpoint(opened) == Path("/elsewhere/phase0.ckpt")
+    config.write_text(config.read_text(encoding="utf-8").replace("weights: null", "weights: runs/sft/phase0.ckpt"), encoding="utf-8")
+    assert tuned_checkpoint(opened) == (
+        None,
+        "runs/sft/phase0.ckpt, which the run began with, is no longer where --model.encoder.weights says",
+    )
+    # As seen from the folder that training was started in.
+    (elsewhere := opened.folder.parent / "runs" / "sft" / "phase0.ckpt").parent.mkdir(parents=True)
+    elsewhere.touch()
+    assert tuned_checkpoint(opened) == (elsewhere.resolve(), "")
 
 
 def test_raw_distances_are_of_measurements_carried_forward_and_not_of_treatments() -> None:
@@ -90,7 +102,7 @@ def test_raw_distances_are_of_measurements_carried_forward_and_not_of_treatments
     value_HV[[2, 17], 0] = 1.0, 3.0  # lactate of the first stay: mean 2, deviation 1
     value_HV[20:, 1] = np.arange(2 * WINDOW_HOURS - 20)  # norepinephrine
     grid = NumericGrid(("lactate", "norepinephrine"), value_HV, np.array([0, WINDOW_HOURS, 2 * WINDOW_HOURS]), np.zeros((2, 2), np.float32))
-    cohorts = Cohorts(np.array([0, 1]), np.array([0, 0]), np.array([True, False]), np.array([2, 0]))
+    cohorts = Cohorts(np.array([0, 1]), np.array([0, 0]), np.array([True, False]), np.array([2, 0]), {})
     found_N = geometry_module._of_numbers(grid, cohorts, np.array([True, True]))
     # Four of the first six hours lie at -1 and two, before it was measured, at the mean; the last six at +1.
     assert found_N.tolist() == pytest.approx([1 + 4 / 6, 0.0])

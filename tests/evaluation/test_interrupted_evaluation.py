@@ -38,7 +38,13 @@ def undisturbed(labelled_run: Run, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.parametrize(
     ("file", "finished"),
-    [("latents.bin", 0), (f"logistic.{HOURLY_TASK}.parquet", 2), (f"clin_jepa.{STAY_TASK}.parquet", 4), ("metrics.json", 8)],
+    [
+        ("latents.bin", 0),
+        (f"logistic.{HOURLY_TASK}.parquet", 2),
+        (f"clin_jepa.{STAY_TASK}.parquet", 4),
+        ("metrics.json", 8),
+        ("report.html", 8),
+    ],
 )
 def test_killed_and_resumed(copied: Run, undisturbed: Path, monkeypatch: pytest.MonkeyPatch, file: str, finished: int) -> None:
     assert evaluate_and_die(("--run", copied.folder, *WORDS), file) == KILLED
@@ -56,7 +62,7 @@ def test_killed_and_resumed(copied: Run, undisturbed: Path, monkeypatch: pytest.
     assert [name for name in RESULTS if (output / name).read_bytes() != (undisturbed / name).read_bytes()] == []
 
 
-@pytest.mark.parametrize("file", [f"clin_jepa.{STAY_TASK}.parquet", "predictions.parquet", "displacements.parquet"])
+@pytest.mark.parametrize("file", [f"clin_jepa.{STAY_TASK}.parquet", "predictions.parquet", "displacements.parquet", "report.html"])
 def test_killed_while_another_split_is_evaluated(
     copied: Run, undisturbed: Path, tmp_path: Path, file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +73,9 @@ def test_killed_while_another_split_is_evaluated(
 
     if file.startswith("clin_jepa"):
         assert [name for name in RESULTS if (output / name).read_bytes() != (undisturbed / name).read_bytes()] == []
+        return
+    assert not (output / "report.html").exists()
+    if file == "report.html":
         return
     assert not (output / "metrics.json").exists()
     assert clinjepa("compare", copied.folder, "--output", tmp_path / "out", "--draws", "5") == 2

@@ -14,16 +14,16 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from clin_jepa.evaluation.classification import METRICS
 from clin_jepa.evaluation.drift import FIGURES
 from clin_jepa.evaluation.model_names import COPY_FORWARD, TRAINING_MEAN, TRUE_ACTIONS
-from clin_jepa.evaluation.risk_models import BACKBONE, MODELS, PREVALENCE
+from clin_jepa.evaluation.risk_models import BACKBONE, MODELS, PREVALENCE, REPORTED_PROBE
 from tests.evaluation.labelled_stays import HOURLY_TASK, STAY_TASK, train_little
 from tests.training_runs import Run, clinjepa
 
 # What is measured; the other sections say on what, with what, and how the encoder's latents spread over a whole split.
-SECTIONS = ("drift", "geometry", "decoded", "tasks", "baselines")
+SECTIONS = ("drift", "geometry", "decoded", "tasks", "other_probes", "baselines")
 COUNTS = {"n", "n_windows", "n_stays"}
 # No figures: counts, and what was asked for.
 SETTINGS = {*COUNTS, "n_positive", "n_subjects", "n_deteriorating", "n_stable", "draws", "horizons", "context_hours", "horizon_hours",
-            "window_hours", "shortened", "reason", "unavailable"}  # fmt: skip
+            "window_hours", "shortened", "reason", "unavailable", "n_by_criterion"}  # fmt: skip
 # By definition the same in each draw, so that their interval has no width.
 CERTAIN = {
     *(f"drift.models.{COPY_FORWARD}.mase", f"drift.models.{TRAINING_MEAN}.skill_vs_mean"),
@@ -84,16 +84,20 @@ def figures(metrics: dict[str, Any]) -> dict[str, Figure]:
 def _figures(node: dict[str, Any], place: str, counted: bool = False) -> Iterator[Figure]:
     counted = counted or bool(COUNTS & node.keys())
     for key, value in node.items():
-        if isinstance(value, dict) and key != "ci95":
+        if isinstance(value, dict) and key not in {*SETTINGS, "ci95"}:
             yield from _figures(value, f"{place}.{key}", counted)
         elif key not in {*SETTINGS, "ci95"}:
             yield Figure(f"{place}.{key}", value, node.get("ci95", {}).get(key), counted)
 
 
+def section_of(model: str) -> str:
+    return "tasks" if model == BACKBONE else f"other_probes.{model}" if model == REPORTED_PROBE else f"baselines.{model}"
+
+
 def test_every_figure_is_there(figures: dict[str, Figure]) -> None:
     arms = ("clin_jepa_true_actions", "clin_jepa_last_action", "clin_jepa_no_action", "copy_forward", "training_mean", "linear")
     drift = {f"{place}{name}" for place in ("", *(f"models.{arm}." for arm in arms)) for name in FIGURES}
-    ratios = ("ratio", "matched_ratio", "null_ratio")
+    ratios = ("ratio", "matched_ratio", "null_ratio", "matched_null_ratio")
     tasks = [f"{task}.{name}" for task in (STAY_TASK, HOURLY_TASK) for name in (*METRICS, "prevalence")]
     paired = [f"{task}.backbone_minus_this.{name}" for task in (STAY_TASK, HOURLY_TASK) for name in METRICS]
     assert figures.keys() == {
@@ -102,7 +106,7 @@ def test_every_figure_is_there(figures: dict[str, Figure]) -> None:
         *(f"decoded.{variable}.{name}" for variable in ("heart_rate", "lactate", "sofa")
           for name in ("mae", "mae_true_latent", "mae_last_value", "mae_ridge", "mase", "mase_ridge", "spearman")),
         *(f"tasks.{name}" for name in tasks),
-        *(f"baselines.{model}.{name}" for model in MODELS if model != BACKBONE for name in (*tasks, *paired)),
+        *(f"{section_of(model)}.{name}" for model in MODELS if model != BACKBONE for name in (*tasks, *paired)),
     }  # fmt: skip
 
 
@@ -134,7 +138,7 @@ def test_figures_of_risk_are_those_of_scikit_learn_on_the_predictions(evaluated:
     assert parts.keys() == {(model, task) for model in MODELS for task in (STAY_TASK, HOURLY_TASK)}
     for (model, task), part in parts.items():
         label_N, score_N = part["label"].to_numpy(), part["score"].to_numpy()
-        place = f"tasks.{task}" if model == BACKBONE else f"baselines.{model}.{task}"
+        place = f"{section_of(model)}.{task}"
         found = {name: figures[f"{place}.{name}"].value for name in ("auroc", "auprc", "brier", "prevalence")}
         assert found == pytest.approx(
             {

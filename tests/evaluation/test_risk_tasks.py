@@ -67,7 +67,8 @@ def test_the_figures_are_those_of_the_predictions(evaluated: Evaluated) -> None:
     _, metrics, table = evaluated
     for (name,), part in table.group_by("model"):
         label_N, score_N = part["label"].to_numpy(), part["score"].to_numpy()
-        figures = metrics["tasks"][TASK] if name == "clin_jepa" else metrics["baselines"][name][TASK]
+        section = metrics["other_probes" if name == "reported_probe" else "baselines"]
+        figures = metrics["tasks"][TASK] if name == "clin_jepa" else section[name][TASK]
         assert figures["auroc"] == pytest.approx(roc_auc_score(label_N, score_N)), name
         assert figures["auprc"] == pytest.approx(average_precision_score(label_N, score_N)), name
         assert figures["brier"] == pytest.approx(brier_score_loss(label_N, score_N)), name
@@ -148,6 +149,37 @@ def test_probes_of_the_tuned_encoder_read_its_latents_alone(evaluated: Evaluated
     assert read[BACKBONE].shape[1] > width and np.abs(read[BACKBONE][:, :width] - expected).max() > 1e-4
     assert by_task[TASK]["model"].unique(maintain_order=True).to_list() == [BACKBONE, TUNED]
     assert opened.module.encoder.fingerprint() == own
+
+
+def test_what_was_not_measured_is_said(evaluated: Evaluated) -> None:
+    run, metrics, _ = evaluated
+    reason = "the run began with an encoder that was not tuned on its own: there is no phase 0 and no --model.encoder.weights"
+    assert metrics["not_measured"] == {TUNED: reason}
+    page = (run.folder / "evaluation" / "report.html").read_text()
+    risk = page[page.index("<h2>Risk tasks") : page.index("<h2>Latent geometry")]
+    assert f"<dt>Encoder before the curriculum, with probes</dt><dd>not available: {reason}</dd>" in risk
+
+
+def test_an_evaluation_can_be_repeated_from_what_it_says(evaluated: Evaluated) -> None:
+    run, metrics, _ = evaluated
+    options = metrics["run"]["evaluation"]
+    assert (options["seed"], options["draws"], options["minimum_windows"], options["store"]) == (0, 50, 2, str(run.store))
+    assert {"numpy", "scikit-learn", "lightgbm", "umap-learn"} <= metrics["run"]["versions"].keys()
+
+
+def test_other_libraries_or_windows_make_scores_anew(evaluated: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_run(evaluated[0].folder, None, None, "cpu")
+    latents = StoreLatents(opened.module, opened.data.tokens, opened.data.tokenizer(), tmp_path)
+
+    def folder(seed: int = 0) -> Path:
+        return risk_tasks.RiskTasks(opened, latents, read_grid(opened.data.store), "held_out", seed, tmp_path).folder
+
+    first = folder()
+    assert first.is_dir() and folder() == first and folder(seed=1) != first
+    opened.data.windowing = replace(opened.data.windowing, stride=opened.data.windowing.stride + 1)
+    assert (other := folder()) != first
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.0")
+    assert folder() not in (first, other)
 
 
 def test_an_unknown_task_is_refused(evaluated: Evaluated, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import torch
 from clin_jepa.evaluation.classification import Scored, metrics
 from clin_jepa.evaluation.numeric_grid import NumericGrid
 from clin_jepa.evaluation.sequence_baselines import hourly_inputs, sequence_scores
-from clin_jepa.evaluation.sequence_networks import KINDS, Kind, build_network
+from clin_jepa.evaluation.sequence_networks import KINDS, GRUDNetwork, Kind, build_network
 from clin_jepa.evaluation.task_rows import TaskRows
 
 
@@ -43,6 +43,15 @@ def test_what_gru_d_did_not_measure_decays() -> None:
     long_ago = network(5 * ones, zeros, 1e6 * ones, static)
     assert torch.allclose(long_ago, never, atol=1e-5)  # the input is the mean again, and so is the state
     assert not torch.allclose(fresh, never, atol=1e-3)
+
+
+@pytest.mark.parametrize("variables", [4, 400])
+def test_gru_d_begins_with_a_memory_of_a_day_however_many_variables_there_are(variables: int) -> None:
+    torch.manual_seed(0)
+    network = build_network("gru_d", variables, static=2)
+    assert isinstance(network, GRUDNetwork)
+    kept_W = torch.exp(-torch.relu(network.hidden_decay(torch.ones(variables)))).detach()
+    assert float(kept_W.mean()) == pytest.approx(0.5, abs=0.1)
 
 
 def test_inputs_of_hand_worked_hours() -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from study.claims import claims_tables, default_table, put_tables
 
+BEGIN, END = (f"<!-- made by make study, default: {edge} -->" for edge in ("begin", "end"))
+
 
 def figure(
     value: float, minus: float | None = None, ci95: list[float] | None = None, seed_ci95: list[float] | None = None
@@ -93,15 +95,15 @@ def test_the_default_minus_the_published_recipe() -> None:
 
 def test_tables_take_the_place_of_those_before(tmp_path: Path) -> None:
     page = tmp_path / "study.md"
-    page.write_text("Before.\n<!-- made by make study: begin -->\nold\n<!-- made by make study: end -->\nAfter.\n")
+    page.write_text(f"Before.\n{BEGIN}\nold\n{END}\nAfter.\n")
     for _ in range(2):
-        put_tables(page, "| a |\n|---|\n")
-    assert page.read_text() == ("Before.\n<!-- made by make study: begin -->\n\n| a |\n|---|\n\n<!-- made by make study: end -->\nAfter.\n")
+        put_tables(page, "default", "| a |\n|---|\n")
+    assert page.read_text() == f"Before.\n{BEGIN}\n\n| a |\n|---|\n\n{END}\nAfter.\n"
 
 
 def test_a_page_without_a_place_for_them_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "study.md"
     page.write_text("Nothing here.\n")
-    with pytest.raises(ValueError, match=r"study\.md lacks the lines <!-- made by make study: begin -->"):
-        put_tables(page, "")
+    with pytest.raises(ValueError, match=r"study\.md lacks the lines <!-- made by make study, default: begin -->"):
+        put_tables(page, "default", "")
     assert page.read_text() == "Nothing here.\n"

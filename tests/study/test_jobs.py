@@ -1,6 +1,7 @@
 """Jobs begin after those that they need, several at once, and what each returned is kept."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -21,6 +22,11 @@ def write(file: Path, needed: list[Path], seconds: float = 0.0) -> int:
 def fail() -> None:
     """Break."""
     raise ValueError("on purpose")
+
+
+def die() -> None:
+    """As where there is no memory left."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_job_begins_when_those_that_it_needs_have_ended_and_others_do_not_wait_for_it(tmp_path: Path) -> None:
@@ -47,3 +53,11 @@ def test_none_begins_after_the_end(tmp_path: Path) -> None:
 def test_what_breaks_is_not_swallowed() -> None:
     with pytest.raises(ValueError, match="on purpose"):
         run_jobs([Job("a", fail)], workers=1)
+
+
+def test_a_job_that_is_killed_ends_itself_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [Job("a", die), Job("b", write, (tmp_path / "b", [], 0.5)), Job("c", write, (tmp_path / "c", []))]
+    returned = run_jobs(jobs, workers=2)
+    assert returned["a"] is False
+    assert (tmp_path / "b").is_file() and (tmp_path / "c").is_file()
+    assert "a: its process was killed (exit code -9)" in capsys.readouterr().out
