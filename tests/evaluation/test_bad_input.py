@@ -106,6 +106,14 @@ def test_a_store_that_was_extracted_again_since(copied: Run, refused: Callable[.
     assert own.data.store.path == copied.store and own.note is None
 
 
+def test_a_store_of_another_source_may_have_the_same_numbers_for_other_people(copied: Run, tmp_path: Path) -> None:
+    store = other_content(tmp_path / "elsewhere")
+    about = json.loads((store / "dataset.json").read_text())
+    (store / "dataset.json").write_text(json.dumps(about | {"source": "elsewhere"}))
+    note = open_run(copied.folder, None, store, "cpu").note
+    assert note is not None and note.startswith("The run was trained on another source, ")
+
+
 def test_a_store_that_holds_out_what_was_trained_on(copied: Run, refused: Callable[..., str], tmp_path: Path) -> None:
     # Three training stays are held out; in training others say the same, so that the tokenizer is the same.
     moved = {stay.stay_id for stay in labelled_stays()[:3]}
