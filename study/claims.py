@@ -79,6 +79,23 @@ def default_table(by_data: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join([*lines, table_row("number of seeds", seeds)])
 
 
+def seeds_table(by_data: Mapping[str, Mapping[str, Any]]) -> str:
+    """The summary's figures of each training of arms that have several, in Markdown: a row an arm and data set.
+
+    Args:
+        by_data: By data set what `write_up` writes as JSON.
+    """
+    lines = table_head("arm", ["data", "seeds", *_SUMMARY.values()])
+    for arm in [each.name for each in EVERY_ARM]:
+        for data, content in by_data.items():
+            of_seeds = content["arms"].get(arm, {}).get("by_seed", {})
+            if len(of_seeds) > 1:
+                names = [(_full_name(content, start) or start) for start in _SUMMARY]
+                cells = [" / ".join(shown(figures.get(name), form_of(name)) for figures in of_seeds.values()) for name in names]
+                lines.append(table_row(arm, [_title(data, content), " / ".join(of_seeds), *cells]))
+    return "\n".join(lines)
+
+
 def claims_tables(by_data: Mapping[str, Mapping[str, Any]]) -> str:
     """Tables in Markdown: a claim each, a row for each arm and baseline; what is clearly better or worse than the reference is marked.
 

@@ -13,7 +13,7 @@ from clin_jepa.evaluation.arms import arms_report, figure_report, mean_over_seed
 from clin_jepa.evaluation.bootstrap import interval
 from clin_jepa.evaluation.weighted import number_or_none
 from data_pipelines.labels import TASKS
-from study.claims import claims_tables, default_table, put_tables
+from study.claims import claims_tables, default_table, put_tables, seeds_table
 from study.design import DATA, EVERY_ARM, REFERENCE, SEEDS, VALIDATION, StudyData
 from study.design_digest import design_of_result
 from study.forest_plot import draw_forest
@@ -59,6 +59,7 @@ def write_up(data: Iterable[StudyData] = DATA, validation: Iterable[StudyData] =
                 put_tables(page, "default", default_table(held_out))
         if study.is_file():
             put_tables(study, "claims", claims_tables(held_out))
+            put_tables(study, "seeds", seeds_table(held_out))
     print(f"written to {PAGE}")
 
 
@@ -76,7 +77,12 @@ def _sections(data: Iterable[StudyData], figures: dict[str, Any]) -> list[str]:
         behind = minus_best_baseline(by_arm, baselines)
         figures[each.name] = {
             "arms": {
-                arm: {**content, "commits": _commits(files[arm].values()), "minus_best_baseline": behind[arm]}
+                arm: {
+                    **content,
+                    "commits": _commits(files[arm].values()),
+                    "minus_best_baseline": behind[arm],
+                    "by_seed": _by_seed(by_arm[arm]),
+                }
                 for arm, content in report.items()
             },
             "baselines": {key: [number_or_none(value[0]), interval(value[1:])] for key, value in baselines.items()},
@@ -136,6 +142,11 @@ def _files(data: StudyData) -> tuple[dict[str, dict[int, Path]], bool]:
             seed = int(path.stem.rpartition("_seed")[2])
             (current if is_current(path, design_of_result(data, arm, seed)) else earlier).setdefault(arm.name, {})[seed] = path
     return (current, True) if REFERENCE.name in current else (earlier, False)
+
+
+def _by_seed(of_seeds: Mapping[int, Mapping[str, Floats]]) -> dict[str, dict[str, float | None]]:
+    """Each figure of each training, by seed, without intervals."""
+    return {str(seed): {name: number_or_none(value[0]) for name, value in figures.items()} for seed, figures in sorted(of_seeds.items())}
 
 
 def _first_seed(of_seeds: Mapping[int, Mapping[str, Floats]]) -> dict[str, Any]:

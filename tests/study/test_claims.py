@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from study.claims import claims_tables, default_table, put_tables
+from study.claims import claims_tables, default_table, put_tables, seeds_table
 
 BEGIN, END = (f"<!-- made by make study, default: {edge} -->" for edge in ("begin", "end"))
 
@@ -91,6 +91,15 @@ def test_the_default_minus_the_published_recipe() -> None:
     best = "-0.050† (-0.080 to -0.020), gru d"
     assert f"| mean AUROC, all tasks: default minus the best baseline | {best} | {best} |" in table
     assert table[-1] == "| number of seeds | 1 | 1 |"
+
+
+def test_each_training_of_an_arm_with_several_seeds_is_shown() -> None:
+    content = data_set(24)
+    mase, auroc = "mase 24 h", "mean auroc, all tasks"
+    content["arms"]["published"]["by_seed"] = {"0": {mase: 0.8, auroc: 0.7}, "2": {mase: 0.6, auroc: None}}
+    content["arms"]["default"]["by_seed"] = {"0": {mase: 0.7, auroc: 0.7}}
+    table = seeds_table({"cinc_2019": content}).splitlines()
+    assert table[2:] == ["| published | Challenge 2019 | 0 / 2 | - / - | 0.800 / 0.600 | - / - | - / - | - / - | 0.700 / - |"]
 
 
 def test_tables_take_the_place_of_those_before(tmp_path: Path) -> None:
