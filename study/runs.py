@@ -25,6 +25,7 @@ from clin_jepa.cli import main as clinjepa
 from clin_jepa.data.trajectory_store import TrajectoryStore
 from clin_jepa.evaluation.arms import draw_subjects
 from clin_jepa.evaluation.compare import measured_run
+from clin_jepa.evaluation.metrics_file import read_metrics
 from clin_jepa.evaluation.predictions_file import read_predictions
 from data_pipelines.extract import extract
 from study.design import (
@@ -212,10 +213,22 @@ def _evaluated(result: Result, fold: int) -> Path:
                 _link(trained, run)
             device = "cuda" if result.accelerator == "gpu" else "cpu"
             _run(_log(run), "evaluate", "--run", run, "--store", _store(data, fold).path, "--device", device, *options)
+            if result.with_baselines:
+                _check_controls(run)
             write_atomically(measured, signature)
         shutil.rmtree(run / "latents", ignore_errors=True)
     drop_checkpoints(trained, arm)
     return run
+
+
+def _check_controls(run: Path) -> None:
+    """Baselines without one of the models would stand in the tables as if there were none.
+
+    Raises:
+        _CommandError: If the evaluation could not measure one.
+    """
+    for model, reason in read_metrics(run / "evaluation" / "metrics.json").get("not_measured", {}).items():
+        raise _CommandError(f"clinjepa evaluate did not measure {model}: {reason}")
 
 
 def _training(result: Result) -> Result:

@@ -224,6 +224,20 @@ def test_validation_stays_are_forecast_by_the_runs_of_the_held_out_ones(
     assert (linked / "evaluation").is_dir()
 
 
+def test_baselines_that_lack_a_model_are_a_failure(result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_save", lambda result, folders, about: None)
+    commands(monkeypatch, 0)
+    metrics = {"not_measured": {"tuned_encoder": "phase0.ckpt is gone"}}
+    monkeypatch.setattr(runs, "read_metrics", lambda path: metrics)
+    with_baselines = replace(result, with_baselines=True)
+    assert measure(result)
+    assert not measure(with_baselines)
+    reason = failures(result.file.parent)["published_seed0"]
+    assert reason == "clinjepa evaluate did not measure tuned_encoder: phase0.ckpt is gone"
+    metrics.clear()
+    assert measure(with_baselines)
+
+
 def test_an_encoder_is_not_of_its_design_while_it_is_tuned_anew(result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "_save", lambda result, folders, about: None)
     commands(monkeypatch, 0)
