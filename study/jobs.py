@@ -56,10 +56,10 @@ def run_jobs(jobs: Sequence[Job], workers: int, end: float = float("inf")) -> di
                 running[connection] = job, process
             if not running:
                 return returned
-            for ready_one in wait(list(running)):
-                assert isinstance(ready_one, Connection)
-                job, process = running.pop(ready_one)
-                returned[job.name] = _ended(job, process, ready_one)
+            ended = wait(list(running))
+            for connection in [each for each in running if each in ended]:
+                job, process = running.pop(connection)
+                returned[job.name] = _ended(job, process, connection)
     finally:
         for _, process in running.values():
             process.terminate()

@@ -149,8 +149,7 @@ def baseline_figures(predictions: Sequence[pl.DataFrame], displacements: pl.Data
         for name, value_R in risk_figures(predictions, model, draws).items()
     }
     for model, column in UNTRAINED.items():
-        known = displacements.drop_nulls(column)
-        found |= {f"{model} / {name}": value_R for name, value_R in displacement_figures(known, draws, column).items()}
+        found |= {f"{model} / {name}": value_R for name, value_R in displacement_figures(displacements, draws, column).items()}
     return found
 
 

@@ -71,7 +71,8 @@ def marked(words: str, difference: Mapping[str, Any] | None, name: str) -> str:
     >>> marked("0.800", {"ci95": (-3e-4, -1e-4), "value": -2e-4}, "mase 24 h")
     '0.800'
     """
-    if difference is not None and float(f"{difference.get('value', 1.0) or 0.0:{form_of(name)}}") == 0:
+    value = None if difference is None else difference.get("value")
+    if value is not None and float(shown(value, form_of(name))) == 0:
         return words
     intervals = [] if difference is None else [difference["ci95"], difference.get("seed_ci95")]
     known = [pair for pair in intervals if pair is not None]

@@ -54,12 +54,11 @@ def write_up(data: Iterable[StudyData] = DATA, validation: Iterable[StudyData] =
     write_atomically(PAGE.with_suffix(".json"), json.dumps(figures, indent=1) + "\n")
     if held_out:
         study, readme = PAGE.with_name("study.md"), PAGE.parent.parent / "README.md"
-        for page in (study, readme):
+        places = [(readme, "default", default_table), (study, "default", default_table)]
+        places += [(study, "claims", claims_tables), (study, "seeds", seeds_table)]
+        for page, name, table_of in places:
             if page.is_file():
-                put_tables(page, "default", default_table(held_out))
-        if study.is_file():
-            put_tables(study, "claims", claims_tables(held_out))
-            put_tables(study, "seeds", seeds_table(held_out))
+                put_tables(page, name, table_of(held_out))
     print(f"written to {PAGE}")
 
 

@@ -243,14 +243,15 @@ def _drift(mean_error: Mapping[str, Floats]) -> dict[str, Floats]:
 
 
 def displacement_figures(table: pl.DataFrame, draws: Draws, distance: str = "distance") -> dict[str, Floats]:
-    """``displacement_ratio`` and ``matched_displacement_ratio`` in every draw, ``[1 + R]`` each; none where a store has no cohorts.
+    """``displacement_ratio`` and ``matched_displacement_ratio`` in every draw, ``[1 + R]`` each; none where no distance was measured.
 
     Args:
         table: As in ``displacements.parquet``.
         draws: Of the subjects.
         distance: Which of its columns.
     """
-    if table.is_empty():
+    known = table.drop_nulls(distance)
+    if known.is_empty():
         return {}
-    plain_R, matched_R = ratios(displacements_of(table, distance), draws.weights(table["stay_id"]))
+    plain_R, matched_R = ratios(displacements_of(known, distance), draws.weights(known["stay_id"]))
     return {"displacement_ratio": plain_R, "matched_displacement_ratio": matched_R}

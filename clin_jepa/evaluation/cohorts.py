@@ -88,7 +88,7 @@ def find_cohorts(store: TrajectoryStore, split: Split, hours: int = WINDOW_HOURS
         .drop_nulls(["first", "most"])
     )
     treated = {
-        "pressor": values.filter(pl.col("variable").is_in(VASOPRESSORS) & (pl.col("max") > 0)),
+        "vasopressor": values.filter(pl.col("variable").is_in(VASOPRESSORS) & (pl.col("max") > 0)),
         "ventilation": texts.filter(pl.col("action_text").str.contains(_VENTILATED)),
     }
     for name, frame in treated.items():
@@ -96,9 +96,9 @@ def find_cohorts(store: TrajectoryStore, split: Split, hours: int = WINDOW_HOURS
         table = table.join(begun, on=["stay", "window"], how="left").with_columns(pl.col(name).fill_null(False))
     ends_with_death = (pl.col("window") == 0) & (pl.col("death_hour").floor() <= pl.col("n_hours")).fill_null(False)
     rises, level = pl.col("most") - pl.col("first") >= 2, (pl.col("most") - pl.col("first") <= 1) & (pl.col("first") - pl.col("least") <= 1)
-    criteria = {"death": ends_with_death, "SOFA": rises, "vasopressor": pl.col("pressor"), "ventilation": pl.col("ventilation")}
+    criteria = ("death", "SOFA", *treated)
     found = (
-        table.with_columns(**criteria)
+        table.with_columns(death=ends_with_death, SOFA=rises)
         .with_columns(worse=pl.any_horizontal(*criteria))
         .filter(pl.col("worse") | level)
         .with_columns(start=pl.col("n_hours") - (pl.col("window") + 1) * hours)

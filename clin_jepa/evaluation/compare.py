@@ -15,7 +15,7 @@ from clin_jepa.evaluation.comparison import ByArm, arms_section, baselines_secti
 from clin_jepa.evaluation.displacement import RAW_NUMBERS
 from clin_jepa.evaluation.evaluated_runs import EvaluatedRun, evaluated_runs, run_seed, store_of
 from clin_jepa.evaluation.geometry import SCHEMA
-from clin_jepa.evaluation.metrics_file import check_values
+from clin_jepa.evaluation.metrics_file import check_values, withdraw_results
 from clin_jepa.evaluation.predictions_file import read_predictions
 from clin_jepa.evaluation.risk_models import BACKBONE, CONTROLS, TUNED
 from clin_jepa.evaluation.run_figures import RiskFigures, RunFigures, risk_figures, run_figures
@@ -25,6 +25,9 @@ SCHEMA_VERSION = 2
 
 # Of what an evaluation leaves beside its figures.
 _COLUMNS = {"rollout_errors": ("forecast", "stay_id", "start", "hour", "l1"), "displacements": tuple(SCHEMA)}
+
+# What the curriculum did not train, by the column of its distances: an encoder before it, and the raw numbers, the same for every run.
+_UNTRAINED = {TUNED: "distance_tuned", RAW_NUMBERS: "distance_raw"}
 
 # What runs must share: the rows that each table is of.
 _ROWS = {
@@ -81,14 +84,11 @@ def compare(
             raise InputError(f"--{option} {', '.join(unknown)}: no run is of that arm; there are {', '.join(arms)}")
     evaluated.sort(key=lambda run: run.arm != reference)
     drawn = draw_subjects(store_of(evaluated, store).stays, draws, seed)
-    by_arm, sources = _figures(evaluated, drawn), _baseline_sources(evaluated)
-    of_untrained = _untrained_displacements(evaluated, drawn)
+    (by_arm, of_untrained), sources = _figures(evaluated, drawn), _baseline_sources(evaluated)
     baselines = {model: risk_figures(run.predictions().filter(pl.col("model") == model).collect(), drawn) for model, run in sources.items()}
     report = _report(evaluated, by_arm, baselines, of_untrained, reference, draws)
     check_values(report)
-    # Wherever it is killed, files of two comparisons never stand side by side.
-    for name in ("metrics.json", "report.html"):
-        (folder / name).unlink(missing_ok=True)
+    withdraw_results(folder)
     _write_predictions(evaluated, sources, folder / "predictions.parquet")
     write_atomically(folder / "metrics.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
     page = write_comparison(report, by_arm, baselines, folder / "report.html", highlight)
@@ -122,9 +122,10 @@ def measured_run(arm: str, folder: Path) -> MeasuredRun:
     return MeasuredRun(arm, run_seed(folder), tables["rollout_errors"], tables["displacements"], predictions)
 
 
-def _figures(evaluated: Sequence[EvaluatedRun], draws: Draws) -> dict[str, dict[int, RunFigures]]:
-    """The figures of each seed of each arm; the rows of one run are held at a time."""
+def _figures(evaluated: Sequence[EvaluatedRun], draws: Draws) -> tuple[dict[str, dict[int, RunFigures]], dict[str, Mapping[str, Floats]]]:
+    """The figures of each seed of each arm, and displacement ratios of `_UNTRAINED`; the rows of one run are held at a time."""
     by_arm: dict[str, dict[int, RunFigures]] = {}
+    of_untrained: dict[str, Mapping[str, Floats]] = {}
     expected: dict[str, pl.DataFrame] = {}
     for run in tqdm(evaluated, desc="figures", unit="run"):
         measured = measured_run(run.arm, run.folder)
@@ -135,21 +136,10 @@ def _figures(evaluated: Sequence[EvaluatedRun], draws: Draws) -> dict[str, dict[
                 raise InputError(f"{run.folder} and {first} were measured on other windows or rows: evaluate both with the same options")
         spread = run.metrics["collapse"]["phases"][-1]["measures"]["mean_absolute_deviation"]
         by_arm.setdefault(run.arm, {})[run.seed] = run_figures(measured, draws, spread)
-    return by_arm
-
-
-def _untrained_displacements(evaluated: Sequence[EvaluatedRun], draws: Draws) -> dict[str, Mapping[str, Floats]]:
-    """Displacement ratios of what the curriculum did not train: the raw numbers, the same for every run, and an encoder before it."""
-    found: dict[str, Mapping[str, Floats]] = {}
-    for run in evaluated:
-        table = measured_run(run.arm, run.folder).displacements
-        for name, column in {TUNED: "distance_tuned", RAW_NUMBERS: "distance_raw"}.items():
-            known = table.drop_nulls(column)
-            if name not in found and len(known):
-                found[name] = displacement_figures(known, draws, column)
-        if len(found) == 2:
-            break
-    return found
+        for name, column in _UNTRAINED.items():
+            if name not in of_untrained and (figures := displacement_figures(measured.displacements, draws, column)):
+                of_untrained[name] = figures
+    return by_arm, of_untrained
 
 
 def _baseline_sources(evaluated: Sequence[EvaluatedRun]) -> dict[str, EvaluatedRun]:

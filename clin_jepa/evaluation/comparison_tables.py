@@ -168,7 +168,8 @@ def _with_spread(rows: list[dict[str, Any]], column: Column, figure: Figure) -> 
         row["seeds"] = shown(content["seed_std"], figure.form.lstrip("+"))
         row["difference"] = _cell(content["minus_reference"], content["minus_reference_ci95"], signed)
         if (over_seeds := content["minus_reference_seed_ci95"]) is not None:
-            row["difference"]["interval"] += f"; seeds {between(over_seeds, signed)}"
+            parts = row["difference"]["interval"], f"seeds {between(over_seeds, signed)}"
+            row["difference"]["interval"] = "; ".join(filter(None, parts))
     return rows
 
 

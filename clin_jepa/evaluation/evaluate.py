@@ -22,7 +22,7 @@ from clin_jepa.evaluation.drift import drift_curves, drift_report
 from clin_jepa.evaluation.drift_table import drift_table
 from clin_jepa.evaluation.finished_run import FinishedRun, open_run
 from clin_jepa.evaluation.geometry import measure_geometry
-from clin_jepa.evaluation.metrics_file import read_metrics, write_metrics
+from clin_jepa.evaluation.metrics_file import read_metrics, withdraw_results, write_metrics
 from clin_jepa.evaluation.numeric_grid import NumericGrid, read_grid
 from clin_jepa.evaluation.predictions_file import write_predictions
 from clin_jepa.evaluation.risk_models import BACKBONE, BASELINES, REPORTED_PROBE, TUNED
@@ -151,7 +151,7 @@ def evaluate(
         "minimum_windows": minimum_windows,
         "draws": draws,
         "batch_size": batch_size,
-        "device": str(next(opened.module.parameters()).device),
+        "device": str(opened.module.device),
         "seed": seed,
         "tasks": list(wanted),
         "baselines": list(held_against),
@@ -171,9 +171,7 @@ def evaluate(
         "decoded": decoded,
         **risk,
     }
-    # Now that everything is measured. The figures come last: wherever an evaluation is killed, they never stand beside tables of others.
-    for name in ("metrics.json", "report.html"):
-        (output / name).unlink(missing_ok=True)
+    withdraw_results(output)  # now that everything is measured
     write_predictions(list(by_task.values()), output / "predictions.parquet")
     write_parquet_atomically(errors_table(errors, windows, opened.data, split), output / "rollout_errors.parquet")
     write_parquet_atomically(geometry.displacements, output / "displacements.parquet")

@@ -62,6 +62,16 @@ def read_metrics(path: Path) -> dict[str, Any]:
     return metrics
 
 
+def withdraw_results(folder: Path) -> None:
+    """Remove figures and page before tables are replaced: wherever that is killed, files of two measurements never stand side by side.
+
+    Args:
+        folder: Where ``metrics.json`` and ``report.html`` are, or will be.
+    """
+    for name in ("metrics.json", "report.html"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def check_values(value: Any, place: str = "metrics") -> None:
     """Refuse what JSON cannot hold.
 

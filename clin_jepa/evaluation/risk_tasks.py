@@ -125,7 +125,7 @@ class RiskTasks:
             return read_predictions(part)
         taken_N = rows.of_split(self.split)
         if model in KINDS:
-            score_M = sequence_scores(model, self._inputs, rows, taken_N, self.seed, self._device)
+            score_M = sequence_scores(model, self._inputs, rows, taken_N, self.seed, self.opened.module.device)
         else:
             fitted = self._fit(model, rows)
             score_M = np.concatenate([fitted.probabilities(self._features(model, part)) for part in _parts(rows.taken(taken_N))])
@@ -160,10 +160,6 @@ class RiskTasks:
             )
         return feature_NF
 
-    @property
-    def _device(self) -> torch.device:
-        return next(self.opened.module.parameters()).device
-
     @cached_property
     def _inputs(self) -> HourlyInputs:
         return hourly_inputs(self.grid, (self.store.stays["split"] == "train").to_numpy())
@@ -183,7 +179,7 @@ class RiskTasks:
     def _key(self) -> str:
         """What scores depend on: weights of encoder and predictor, the store, split, seed and windows, and the code that makes them."""
         versions = torch.__version__, importlib.metadata.version("scikit-learn"), importlib.metadata.version("lightgbm")
-        chosen = self.store.fingerprint, self.split, self.seed, self.data.windowing, self._device.type
+        chosen = self.store.fingerprint, self.split, self.seed, self.data.windowing, self.opened.module.device.type
         digest = hashlib.sha256(repr((*versions, *chosen)).encode())
         for module in _MADE_BY:
             digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())

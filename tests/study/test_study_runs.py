@@ -224,7 +224,7 @@ def test_validation_stays_are_forecast_by_the_runs_of_the_held_out_ones(
     assert (linked / "evaluation").is_dir()
 
 
-def test_baselines_that_lack_a_model_are_a_failure(result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_baselines_that_lack_a_model_are_a_failure(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "_save", lambda result, folders, about: None)
     commands(monkeypatch, 0)
     metrics = {"not_measured": {"tuned_encoder": "phase0.ckpt is gone"}}
