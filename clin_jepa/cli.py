@@ -49,7 +49,11 @@ def _compare() -> None:
     from clin_jepa.evaluation.compare import compare
 
     parser = ArgumentParser(prog="clinjepa compare", description="Hold several evaluated runs side by side.")
-    parser.add_argument("runs", nargs="+", help="Folders of evaluated runs; ARM=FOLDER names the arm that a run is a seed of.")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        help="Folders of evaluated runs. ARM=FOLDER names the arm that a run is a seed of, by default the folder's name without _seedN.",
+    )
     parser.add_function_arguments(compare, as_positional=False, skip={"runs"})
     compare(**parser.parse_args().as_dict())
 

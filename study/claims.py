@@ -99,10 +99,13 @@ def seeds_table(by_data: Mapping[str, Mapping[str, Any]]) -> str:
 def claims_tables(by_data: Mapping[str, Mapping[str, Any]]) -> str:
     """Tables in Markdown: a claim each, a row for each arm and baseline; what is clearly better or worse than the reference is marked.
 
+    Below them how many differences were looked at, and how many are marked.
+
     Args:
         by_data: By data set what `write_up` writes as JSON.
     """
     lines: list[str] = []
+    looked_at: list[bool] = []
     for claim, figures in _CLAIMS.items():
         columns = [(data, content, *found) for data, content in by_data.items() for found in _columns(content, figures)]
         lines += [
@@ -120,7 +123,16 @@ def claims_tables(by_data: Mapping[str, Mapping[str, Any]]) -> str:
         if any(minus_best):
             lines.append(table_row(f"{RECOMMENDED.name} minus the best baseline", ["", *minus_best]))
         lines.append("")
-    return "\n".join(lines)
+        looked_at += [marked("", each, figure) != "" for _, content, figure, _ in columns for each in _differences(content, figure)]
+    told = f"{len(looked_at)} differences stand in these tables, {sum(looked_at)} of them marked"
+    return "\n".join([*lines, f"{told}; were all arms alike, some {len(looked_at) / 20:.0f} would be by chance."])
+
+
+def _differences(content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Those of a figure that the tables hold: of each arm to the reference, and of the recommended one to the best baseline."""
+    to_reference = [minus_reference(of_arm["figures"].get(name)) for arm, of_arm in content["arms"].items() if arm != REFERENCE.name]
+    best = content["arms"].get(RECOMMENDED.name, {}).get("minus_best_baseline", {}).get(name)
+    return [each for each in (*to_reference, best) if each is not None and each["value"] is not None]
 
 
 def _title(data: str, content: Mapping[str, Any]) -> str:

@@ -89,8 +89,9 @@ def figures_of_run(
 ) -> dict[str, Floats]:
     """Every figure of one run in every draw, ``[1 + R]`` each; NaN where it is undefined.
 
-    ``drift_percent``, ``mase`` and ``skill_vs_mean`` at the last forecast hour and ``mase_1h``; ``displacement_ratio``;
-    ``auroc <task>`` of each task, and the means over early event tasks, over binary ones and over all.
+    ``drift_percent``, ``mase`` and ``skill_vs_mean`` at the last forecast hour, as in ``mase 48 h``, and ``mase 1 h``;
+    ``displacement_ratio`` and ``matched_displacement_ratio``; ``auroc <task>`` of each task, and the means over early event tasks, over
+    binary ones and over all.
 
     Args:
         run: The run.

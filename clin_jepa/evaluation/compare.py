@@ -69,7 +69,7 @@ def compare(
     from clin_jepa.evaluation.comparison_report import write_comparison
 
     if not runs:
-        raise InputError("nothing to compare: give folders of evaluated runs with --runs")
+        raise InputError("nothing to compare: give folders of evaluated runs")
     if draws < 1:
         raise InputError(f"--draws {draws}: intervals need at least 1")
     if len(highlight) > MOST_COLOURED:

@@ -13,7 +13,7 @@ Model = tuple[str, str]
 Column = Mapping[Model, Mapping[str, Any]]
 SECTIONS = ("arms", "baselines")
 # What the first table leaves to those below it.
-_SECONDARY = ("mase 1 h", "matched")
+_SECONDARY = ("mase 1 h",)
 _NOTHING = {"value": "-", "interval": "", "best": False}
 
 
@@ -73,7 +73,7 @@ def figure_names(report: Mapping[str, Any]) -> list[str]:
 
 
 def overview(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The main figures, a row an arm; below them, of each mean AUROC the best of the baselines.
+    """The main figures, a row an arm; below them, of each figure that baselines have the best of them.
 
     Args:
         report: The content of a comparison's ``metrics.json``.

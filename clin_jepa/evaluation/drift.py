@@ -59,6 +59,9 @@ def drift_percent(e_H: Tensor) -> Tensor:
 def mase(e_H: Tensor, copy_H: Tensor) -> Tensor:
     """Error relative to that of copy-forward: below 1 is better than repeating the last state.
 
+    As the paper (arXiv 2605.10840) uses the name: a relative MAE against persistence at the same horizon. Hyndman and Koehler's (2006) is
+    scaled by the one-step error within the training series.
+
     >>> mase(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 2.0])).tolist()
     [0.5, 1.5]
     """

@@ -1,4 +1,4 @@
-"""Evaluate a run: rollout drift beside simple forecasts, and collapse figures: ``clinjepa evaluate``."""
+"""Evaluate a run, ``clinjepa evaluate``: rollout drift, collapse, latent geometry, decoded forecasts and risk tasks, beside baselines."""
 
 import importlib.metadata
 import importlib.util
@@ -76,8 +76,8 @@ def evaluate(
         minimum_windows: Where fewer windows are long enough, context and horizon are shortened until this many are.
         draws: Bootstrap draws, by stay or subject, behind each 95 % interval.
         batch_size: Windows rolled out at a time.
-        device: Where the model runs: auto, cpu, cuda or cuda:N.
-        seed: Seed of the bootstrap, of probes and of trees.
+        device: Where the model runs, and the baselines that are networks: auto, cpu, cuda or cuda:N.
+        seed: Seed of the bootstrap, of probes, networks and trees, and of the training rows where they are drawn.
         tasks: Risk tasks; all that the store can tell, none, or a list of names.
         baselines: Models that score the same rows, trained here without the run's backbone; all, none, or a list of names. They do not
             depend on the run: of several runs on one store, one needs them.

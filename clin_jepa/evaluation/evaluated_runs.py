@@ -46,8 +46,8 @@ def evaluated_runs(given: Sequence[str]) -> list[EvaluatedRun]:
         given: ``ARM=FOLDER`` each, or a folder, whose arm is its name without a trailing ``_seed0``.
 
     Raises:
-        InputError: If a run was not evaluated, was measured on another store, split, context or horizon than the first, or has arm and seed
-            of another.
+        InputError: If a run was not evaluated, was measured on another store, split, context, horizon or with another seed of evaluation
+            than the first, or has arm and seed of another.
     """
     runs = [_evaluated(each) for each in given]
     first = runs[0]

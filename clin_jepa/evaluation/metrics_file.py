@@ -1,8 +1,8 @@
 """``metrics.json``: every figure of an evaluation, in one file that other programs read (schema 1).
 
 Sections: ``dataset`` (what was evaluated on), ``encoder`` and ``run`` (what was evaluated), ``drift`` and ``collapse``; ``geometry``,
-``decoded``, ``tasks`` and ``baselines`` only where they were computed. A figure that is undefined is ``null``; NaN and infinity never
-occur.
+``decoded``, ``tasks``, ``other_probes``, ``baselines`` and ``not_measured`` (models that could not be, and why), which a file may lack. A
+figure that is undefined is ``null``; NaN and infinity never occur.
 """
 
 import json

@@ -75,6 +75,11 @@ def test_risk_has_baselines_and_the_distance_to_the_best() -> None:
     assert "| default minus the best baseline |  | -0.050† (-0.080 to -0.020), gru d |" in risk
 
 
+def test_how_many_differences_were_looked_at_is_told() -> None:
+    tables = claims_tables({"cinc_2019": data_set(24), "icu": data_set(48)})
+    assert tables.endswith("\n8 differences stand in these tables, 6 of them marked; were all arms alike, some 0 would be by chance.")
+
+
 def test_an_arm_that_a_data_set_lacks_is_a_dash() -> None:
     lacking = data_set(36)
     del lacking["arms"]["chained"]
