@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+import clin_jepa
 from clin_jepa.data.datamodule import Split
 from clin_jepa.errors import InputError
 from clin_jepa.evaluation.bootstrap import interval
@@ -37,19 +37,9 @@ from clin_jepa.evaluation.weighted import number_or_none
 _MOST_TRAINING_ROWS = 200_000
 _ROWS_SCORED_AT_ONCE = 50_000
 
-# Modules whose code decides scores: with other code they are made again.
-_MADE_BY = (
-    "filled_forward",
-    "latent_features",
-    "numeric_grid",
-    "probe",
-    "risk_models",
-    "risk_tasks",
-    "sequence_baselines",
-    "sequence_networks",
-    "tabular_baselines",
-    "task_rows",
-)
+# Scores are made again with other code or other libraries.
+_CODE = Path(clin_jepa.__file__).parent
+_LIBRARIES = ("torch", "numpy", "scikit-learn", "lightgbm")
 
 Floats = NDArray[np.float32]
 
@@ -178,11 +168,11 @@ class RiskTasks:
 
     def _key(self) -> str:
         """What scores depend on: weights of encoder and predictor, the store, split, seed and windows, and the code that makes them."""
-        versions = torch.__version__, importlib.metadata.version("scikit-learn"), importlib.metadata.version("lightgbm")
+        versions = [importlib.metadata.version(library) for library in _LIBRARIES]
         chosen = self.store.fingerprint, self.split, self.seed, self.data.windowing, self.opened.module.device.type
         digest = hashlib.sha256(repr((*versions, *chosen)).encode())
-        for module in _MADE_BY:
-            digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
+        for file in sorted(_CODE.rglob("*.py")):
+            digest.update(file.read_bytes())
         digest.update(self.opened.module.encoder.fingerprint().encode())
         for name, parameter in sorted(self.opened.module.predictor.state_dict().items()):
             digest.update(name.encode() + parameter.cpu().contiguous().numpy().tobytes())

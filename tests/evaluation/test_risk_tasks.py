@@ -167,7 +167,7 @@ def test_an_evaluation_can_be_repeated_from_what_it_says(evaluated: Evaluated) -
     assert {"numpy", "scikit-learn", "lightgbm", "umap-learn"} <= metrics["run"]["versions"].keys()
 
 
-def test_other_libraries_or_windows_make_scores_anew(evaluated: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_code_libraries_or_windows_make_scores_anew(evaluated: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = open_run(evaluated[0].folder, None, None, "cpu")
     latents = StoreLatents(opened.module, opened.data.tokens, opened.data.tokenizer(), tmp_path)
 
@@ -179,7 +179,12 @@ def test_other_libraries_or_windows_make_scores_anew(evaluated: Evaluated, tmp_p
     opened.data.windowing = replace(opened.data.windowing, stride=opened.data.windowing.stride + 1)
     assert (other := folder()) != first
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0.0")
-    assert folder() not in (first, other)
+    assert (of_old := folder()) not in (first, other)
+    monkeypatch.setattr(risk_tasks, "_CODE", tmp_path)
+    (tmp_path / "probe.py").write_text("UNITS = 512\n")
+    assert (of_code := folder()) not in (first, other, of_old)
+    (tmp_path / "probe.py").write_text("UNITS = 256\n")
+    assert folder() not in (first, other, of_old, of_code)
 
 
 def test_an_unknown_task_is_refused(evaluated: Evaluated, capsys: pytest.CaptureFixture[str]) -> None:
