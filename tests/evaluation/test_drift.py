@@ -45,11 +45,11 @@ def test_a_mean_predictor_has_no_drift_and_no_skill() -> None:
     torch.manual_seed(0)
     target = torch.randn(400, 24, 16)
     windows = EvaluationWindows(24, 24, np.arange(400), np.zeros(400, dtype=np.int64), shortened=False, reason="")
-    mean = error_curve(torch.zeros_like(target), target)
+    forecast, mean = (error_curve(torch.randn(4000, 24, 16).mean(dim=0).expand_as(target), target) for _ in range(2))
     copied = error_curve(torch.randn(400, 1, 16).expand_as(target), target)
-    report = drift_report({TRUE_ACTIONS: mean, COPY_FORWARD: copied, TRAINING_MEAN: mean}, windows, 0.8)
+    report = drift_report({TRUE_ACTIONS: forecast, COPY_FORWARD: copied, TRAINING_MEAN: mean}, windows, 0.8)
     assert all(abs(value) < 2 for value in report["drift_percent"])
-    assert report["skill_vs_mean"] == [0.0] * len(report["horizons"])
+    assert report["skill_vs_mean"] == pytest.approx([0.0] * len(report["horizons"]), abs=1e-3)
     assert report["l1_over_mad"] == pytest.approx([1.0] * len(report["horizons"]), abs=0.02)
 
 
