@@ -19,7 +19,7 @@ from tqdm import tqdm
 from clin_jepa.data.datamodule import Split, TrajectoryDataModule
 from clin_jepa.evaluation.bootstrap import drawn_times, interval
 from clin_jepa.evaluation.drift import HORIZONS, report_hours
-from clin_jepa.evaluation.numeric_grid import NumericGrid, last_known, summaries
+from clin_jepa.evaluation.numeric_grid import SHARE_OF_STAYS, NumericGrid, last_known, summaries
 from clin_jepa.evaluation.probe import Probe, ProbeConfig, fit_probe
 from clin_jepa.evaluation.rank_correlation import rank_correlations
 from clin_jepa.evaluation.ridge_forecasts import RidgeForecasts
@@ -124,7 +124,7 @@ def decoded_report(
     decoders: dict[int, Decoder] = {}
     for variable in tqdm(VARIABLES, desc="decoders", unit="variable"):
         if variable not in grid.variables:
-            report[variable] = {"unavailable": f"not available: needs {variable}"}
+            report[variable] = {"unavailable": f"not available: needs {variable} in {SHARE_OF_STAYS:.0%} of the training stays"}
             continue
         column = grid.variables.index(variable)
         decoder = fit_decoder(data, latents, grid, column, seed)

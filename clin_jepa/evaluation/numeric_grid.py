@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clin_jepa.data.trajectory_store import TrajectoryStore
 
 # A variable is a column where this share of the training stays has it.
-_SHARE_OF_STAYS = 0.02
+SHARE_OF_STAYS = 0.02
 # What a text tells without a number: a name, a colon, and either what no number begins with, or a number and more than its unit.
 _WITHOUT_NUMBER = "[^;|]+: (?:[^-0-9;|:][^;|:]*|-?[0-9][^ ;|:]* [^ ;|:]+ [^;|:]+)"
 _ROWS_AT_ONCE = 16_384
@@ -99,7 +99,7 @@ def _common(store: TrajectoryStore, parts: list[pl.LazyFrame]) -> list[str]:
     of_train, n_stays = pl.col("stay_id").is_in(train.implode()), pl.col("stay_id").n_unique().cast(pl.Int64).alias("stays")
     counted = [part.filter(of_train).group_by("variable").agg(n_stays).collect() for part in parts]
     stays = pl.concat(counted).group_by("variable").sum()
-    return sorted(stays.filter(pl.col("stays") >= max(_SHARE_OF_STAYS * len(train), 1))["variable"])
+    return sorted(stays.filter(pl.col("stays") >= max(SHARE_OF_STAYS * len(train), 1))["variable"])
 
 
 def last_known(grid: NumericGrid, column: int, row_N: NDArray[np.int64], otherwise: float) -> NDArray[np.float64]:

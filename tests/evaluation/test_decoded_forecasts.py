@@ -100,7 +100,7 @@ def test_every_variable_has_figures_or_a_reason(opened: Opened) -> None:
     assert entry["horizons"] == [1, 6, 8] and entry["n"] == [len(windows) * hours for hours in (1, 5, 2)]
     assert all(error < 1.5 for error in entry["mae_true_latent"])  # the latents of the true hours hold it; an untrained rollout does not
     assert report["lactate"]["unavailable"] == "fewer than 100 training or 20 tuning hours have it"
-    assert report["sofa"]["unavailable"] == "not available: needs sofa"
+    assert report["sofa"]["unavailable"] == "not available: needs sofa in 2% of the training stays"
 
 
 def test_ridge_regression_reads_the_hours_before_those_that_it_forecasts(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
