@@ -130,9 +130,24 @@ def claims_tables(by_data: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _differences(content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     """Those of a figure that the tables hold: of each arm to the reference, and of the recommended one to the best baseline."""
-    to_reference = [minus_reference(of_arm["figures"].get(name)) for arm, of_arm in content["arms"].items() if arm != REFERENCE.name]
-    best = content["arms"].get(RECOMMENDED.name, {}).get("minus_best_baseline", {}).get(name)
-    return [each for each in (*to_reference, best) if each is not None and each["value"] is not None]
+    found = [*(_minus_reference(content, arm, name) for arm in content["arms"]), _minus_best(content, name)]
+    return [each for each in found if each is not None and each["value"] is not None]
+
+
+def _minus_reference(content: Mapping[str, Any], arm: str, name: str) -> dict[str, Any] | None:
+    """An arm's difference to the reference, which has none to itself."""
+    return None if arm == REFERENCE.name else minus_reference(_figure(content, arm, name))
+
+
+def _minus_best(content: Mapping[str, Any], name: str | None) -> dict[str, Any] | None:
+    """The recommended arm's difference to the best baseline; None where no baseline has the figure."""
+    found: dict[str, Any] | None = content["arms"].get(RECOMMENDED.name, {}).get("minus_best_baseline", {}).get(name)
+    return found
+
+
+def _figure(content: Mapping[str, Any], arm: str, name: str) -> Mapping[str, Any] | None:
+    found: Mapping[str, Any] | None = content["arms"].get(arm, {}).get("figures", {}).get(name)
+    return found
 
 
 def _title(data: str, content: Mapping[str, Any]) -> str:
@@ -151,16 +166,14 @@ def _full_name(content: Mapping[str, Any], start: str) -> str | None:
 
 def _summary_cell(content: Mapping[str, Any], start: str) -> str:
     name = _full_name(content, start) or start
-    figure = content["arms"][RECOMMENDED.name]["figures"].get(name)
-    difference = minus_reference(figure)
+    figure, difference = _figure(content, RECOMMENDED.name, name), _minus_reference(content, RECOMMENDED.name, name)
     if figure is None or difference is None:
         return "-"
     return f"{marked_difference(difference, name)}, {shown(figure['value'], form_of(name))}"
 
 
 def _arm_cell(content: Mapping[str, Any], arm: str, name: str) -> str:
-    figure = content["arms"].get(arm, {}).get("figures", {}).get(name)
-    return _value_cell(figure, name, None if arm == REFERENCE.name else minus_reference(figure))
+    return _value_cell(_figure(content, arm, name), name, _minus_reference(content, arm, name))
 
 
 def _value_cell(figure: Mapping[str, Any] | None, name: str, difference: Mapping[str, Any] | None = None) -> str:
@@ -174,5 +187,5 @@ def _minus_best_cell(content: Mapping[str, Any], name: str | None) -> str:
     """Empty where no baseline has the figure."""
     if name is not None and content["baselines_of_old"]:
         return "baselines to be measured again"
-    found = content["arms"].get(RECOMMENDED.name, {}).get("minus_best_baseline", {}).get(name)
+    found = _minus_best(content, name)
     return "" if found is None or name is None else f"{marked_difference(found, name)}, {found['baseline'].replace('_', ' ')}"

@@ -16,8 +16,8 @@ from clin_jepa.errors import InputError
 
 _FORMAT = 1
 
-# A variable that fewer of the training stays have is left out.
-_SHARE_OF_STAYS = 0.02
+# A variable that fewer of the training stays have is left out, here and in the numbers that evaluation reads.
+SHARE_OF_STAYS = 0.02
 
 # Values further from the mean than so many standard deviations are cut to them.
 MOST_DEVIATIONS = 10.0
@@ -128,7 +128,7 @@ def _known_variables(store: TrajectoryStore, trained: pl.Series) -> pl.DataFrame
             pl.len().alias("n"),
             pl.col("stay_id").n_unique().alias("stays"),
         )
-        .filter((pl.col("stays") >= max(_SHARE_OF_STAYS * len(trained), 1)) & (pl.col("std") > 1e-6))
+        .filter((pl.col("stays") >= max(SHARE_OF_STAYS * len(trained), 1)) & (pl.col("std") > 1e-6))
         .sort("variable")
         .collect()
     )

@@ -17,9 +17,10 @@ from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
 from clin_jepa.data.datamodule import Split, TrajectoryDataModule
+from clin_jepa.data.value_store import SHARE_OF_STAYS
 from clin_jepa.evaluation.bootstrap import drawn_times, interval
 from clin_jepa.evaluation.drift import HORIZONS, report_hours
-from clin_jepa.evaluation.numeric_grid import SHARE_OF_STAYS, NumericGrid, last_known, summaries
+from clin_jepa.evaluation.numeric_grid import NumericGrid, last_known, summaries
 from clin_jepa.evaluation.probe import Probe, ProbeConfig, fit_probe
 from clin_jepa.evaluation.rank_correlation import rank_correlations
 from clin_jepa.evaluation.ridge_forecasts import RidgeForecasts

@@ -10,9 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from clin_jepa.data.trajectory_store import TrajectoryStore
+from clin_jepa.data.value_store import SHARE_OF_STAYS
 
-# A variable is a column where this share of the training stays has it.
-SHARE_OF_STAYS = 0.02
 # What a text tells without a number: a name, a colon, and either what no number begins with, or a number and more than its unit.
 _WITHOUT_NUMBER = "[^;|]+: (?:[^-0-9;|:][^;|:]*|-?[0-9][^ ;|:]* [^ ;|:]+ [^;|:]+)"
 _ROWS_AT_ONCE = 16_384

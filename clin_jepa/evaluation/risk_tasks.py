@@ -32,6 +32,7 @@ from clin_jepa.evaluation.store_latents import StoreLatents
 from clin_jepa.evaluation.task_rows import TaskRows, task_rows, why_not
 from clin_jepa.evaluation.tuned_encoder import encoder_as_tuned
 from clin_jepa.evaluation.weighted import number_or_none
+from data_pipelines.plan import sha256_of
 
 # Of an hourly task of a large hospital, which has millions; features of all of them would not fit into memory.
 _MOST_TRAINING_ROWS = 200_000
@@ -171,8 +172,7 @@ class RiskTasks:
         versions = [importlib.metadata.version(library) for library in _LIBRARIES]
         chosen = self.store.fingerprint, self.split, self.seed, self.data.windowing, self.opened.module.device.type
         digest = hashlib.sha256(repr((*versions, *chosen)).encode())
-        for file in sorted(_CODE.rglob("*.py")):
-            digest.update(file.read_bytes())
+        digest.update(sha256_of(*sorted(_CODE.rglob("*.py"))).encode())
         digest.update(self.opened.module.encoder.fingerprint().encode())
         for name, parameter in sorted(self.opened.module.predictor.state_dict().items()):
             digest.update(name.encode() + parameter.cpu().contiguous().numpy().tobytes())
